@@ -1,0 +1,4 @@
+module github.com/ossldtls/ossldtls
+
+go 1.24
+

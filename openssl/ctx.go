@@ -1,0 +1,258 @@
+package openssl
+
+/*
+#include <stdlib.h>
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"unsafe"
+)
+
+// DTLS versions as the wire has them.
+const (
+	VersionDTLS10 = 0xfeff // RFC 4347; OpenSSL 3 and later want @SECLEVEL=0 for it
+	VersionDTLS12 = 0xfefd // RFC 6347
+)
+
+// VerifyMode says what becomes of the peer's certificate.
+type VerifyMode int
+
+// Verify modes. They correspond to SSL_VERIFY_NONE and SSL_VERIFY_PEER.
+const (
+	// VerifyNone checks nothing and, on a server, asks for nothing.
+	VerifyNone VerifyMode = iota
+	// VerifyCollect checks the chain and goes on whatever it finds: see
+	// [SSL.VerifyErrors]. A server asks for a certificate and goes on without one.
+	VerifyCollect
+	// VerifyStrict ends the handshake with an alert at the first error. A server goes
+	// on without a certificate.
+	VerifyStrict
+	// VerifyRequire is VerifyStrict, and a server ends the handshake if there is no
+	// certificate.
+	VerifyRequire
+)
+
+// CtxBuilder collects what a [Ctx] will hold. It must not be used concurrently.
+// Each of its methods takes effect at once and says what is wrong at once.
+type CtxBuilder struct {
+	c        *C.odtls_ctx
+	server   bool
+	alpn     bool
+	min, max uint16
+}
+
+// NewCtx starts a context for clients or for servers: DTLS 1.2 only, no
+// renegotiation, no compression, no encrypt-then-MAC, no session tickets, no
+// verification. Corresponds to SSL_CTX_new.
+func NewCtx(server bool) (*CtxBuilder, error) {
+	if err := setUp(); err != nil {
+		return nil, err
+	}
+	r := C.odtls_ctx_new(boolInt(server))
+	if r.p == nil {
+		return nil, &Error{Op: "new context", Code: ErrorSSL, Stack: takeErrs(r.errs)}
+	}
+	b := &CtxBuilder{c: (*C.odtls_ctx)(r.p), server: server}
+	if err := b.SetVersions(VersionDTLS12, VersionDTLS12); err != nil {
+		b.Discard()
+		return nil, err
+	}
+	return b, nil
+}
+
+func boolInt(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// SetVersions sets the lowest and highest version. Corresponds to
+// SSL_CTX_set_min_proto_version and SSL_CTX_set_max_proto_version.
+func (b *CtxBuilder) SetVersions(min, max uint16) error {
+	const op = "versions"
+	for _, v := range []uint16{min, max} {
+		if v != VersionDTLS10 && v != VersionDTLS12 {
+			return usageError(op, fmt.Sprintf("%#04x is no DTLS version of %s", v, runtimeName()))
+		}
+	}
+	if min < max { // DTLS counts downwards
+		return usageError(op, "the lowest version is above the highest")
+	}
+	b.min, b.max = min, max
+	return statusError(op, C.odtls_ctx_versions(b.c, C.int(min), C.int(max)))
+}
+
+// SetCipherList sets the cipher suites in their order of preference, in OpenSSL's
+// syntax. A word that selects no cipher suite is refused by name, where OpenSSL
+// passes over it. Corresponds to SSL_CTX_set_cipher_list.
+func (b *CtxBuilder) SetCipherList(list string) error {
+	const op = "cipher list"
+	separators := func(r rune) bool { return r == ':' || r == ',' || r == ' ' || r == ';' }
+	for _, word := range strings.FieldsFunc(list, separators) {
+		if strings.HasPrefix(word, "@") {
+			continue // a command; OpenSSL refuses the unknown ones
+		}
+		w := C.CString(strings.TrimLeft(word, "!-+"))
+		known := C.odtls_cipher_known(w)
+		C.free(unsafe.Pointer(w))
+		if known == 0 {
+			return usageError(op, fmt.Sprintf("%q selects no cipher suite of %s", word, runtimeName()))
+		}
+	}
+	l := C.CString(list)
+	defer C.free(unsafe.Pointer(l))
+	return statusError(op, C.odtls_ctx_cipher_list(b.c, l))
+}
+
+// SetVerify sets what becomes of the peer's certificate, and how many certificates
+// there may be between it and a root, 0 for OpenSSL's default of 100. Corresponds to
+// SSL_CTX_set_verify and SSL_CTX_set_verify_depth.
+func (b *CtxBuilder) SetVerify(mode VerifyMode, depth int) {
+	C.odtls_ctx_verify(b.c, C.int(mode), C.int(depth))
+}
+
+// AddRoot adds a certificate that chains may end with. Corresponds to
+// X509_STORE_add_cert.
+func (b *CtxBuilder) AddRoot(cert *Certificate) error {
+	if cert == nil || cert.x == nil {
+		return closedError("add root")
+	}
+	defer runtime.KeepAlive(cert)
+	return statusError("add root", C.odtls_ctx_add_root(b.c, cert.x))
+}
+
+// AddClientCA adds a name to those that a server tells clients it accepts.
+// Corresponds to SSL_CTX_add_client_CA.
+func (b *CtxBuilder) AddClientCA(cert *Certificate) error {
+	if cert == nil || cert.x == nil {
+		return closedError("add client CA")
+	}
+	defer runtime.KeepAlive(cert)
+	return statusError("add client CA", C.odtls_ctx_add_client_ca(b.c, cert.x))
+}
+
+// AddSystemRoots adds the roots of the machine's OpenSSL. Corresponds to
+// SSL_CTX_set_default_verify_paths.
+func (b *CtxBuilder) AddSystemRoots() error {
+	return statusError("system roots", C.odtls_ctx_system_roots(b.c))
+}
+
+// UseCertificate adds a certificate with its private key and the intermediate
+// certificates that are sent with it, the issuer first. A key that does not match is
+// refused by name. There may be one of each kind of key. Corresponds to
+// SSL_CTX_use_cert_and_key.
+func (b *CtxBuilder) UseCertificate(cert *Certificate, key *PrivateKey, chain ...*Certificate) error {
+	const op = "use certificate"
+	if cert == nil || cert.x == nil || key == nil || key.k == nil {
+		return closedError(op)
+	}
+	if !key.Matches(cert) {
+		return usageError(op, fmt.Sprintf("the private key (%s, %d bits) is not the key of certificate %q (%s)",
+			key.Type(), key.Bits(), cert.Subject(), C.GoString(C.odtls_cert_key_type(cert.x))))
+	}
+	if b.server && b.max == VersionDTLS12 && slices.Contains([]string{"ED25519", "ED448"}, strings.ToUpper(key.Type())) {
+		return usageError(op, fmt.Sprintf("certificate %q: OpenSSL cannot use %s keys on a DTLS 1.2 server", cert.Subject(), key.Type()))
+	}
+	pointers := make([]unsafe.Pointer, len(chain)+1)
+	for i, c := range chain {
+		if c == nil || c.x == nil {
+			return closedError(op)
+		}
+		pointers[i] = c.x
+	}
+	err := statusError(op, C.odtls_ctx_identity(b.c, cert.x, key.k, &pointers[0], C.int(len(chain))))
+	runtime.KeepAlive(cert)
+	runtime.KeepAlive(key)
+	runtime.KeepAlive(chain)
+	return err
+}
+
+// SetALPNProtos sets the application protocols in their order of preference. A
+// client offers them; a server picks its first that the client offers and ends the
+// handshake if there is none. Corresponds to SSL_CTX_set_alpn_protos and
+// SSL_CTX_set_alpn_select_cb.
+func (b *CtxBuilder) SetALPNProtos(protos []string) error {
+	const op = "application protocols"
+	if len(protos) == 0 || b.alpn {
+		return usageError(op, "set more than once, or to nothing")
+	}
+	var wire []byte
+	for _, p := range protos {
+		if p == "" || len(p) > 255 {
+			return usageError(op, fmt.Sprintf("%q has %d bytes, not 1 to 255", p, len(p)))
+		}
+		wire = append(append(wire, byte(len(p))), p...)
+	}
+	b.alpn = true
+	return statusError(op, C.odtls_ctx_alpn(b.c, bytePtr(wire), C.size_t(len(wire))))
+}
+
+// UsePSK makes connections ask the [PSKFunc] that they were made with. A server
+// sends the hint to clients unless it is empty. Corresponds to
+// SSL_CTX_set_psk_client_callback, SSL_CTX_set_psk_server_callback and
+// SSL_CTX_use_psk_identity_hint.
+func (b *CtxBuilder) UsePSK(hint string) error {
+	const op = "pre-shared keys"
+	if strings.Contains(hint, "\x00") {
+		return usageError(op, "the identity hint holds a zero byte")
+	}
+	if hint == "" {
+		return statusError(op, C.odtls_ctx_psk(b.c, nil))
+	}
+	h := C.CString(hint)
+	defer C.free(unsafe.Pointer(h))
+	return statusError(op, C.odtls_ctx_psk(b.c, h))
+}
+
+// Build returns the context and ends the builder. It fails if no cipher suite is
+// left for the versions and the security level that were asked for.
+func (b *CtxBuilder) Build() (*Ctx, error) {
+	if v, _ := RuntimeVersion(); b.max == VersionDTLS10 && v.Major() >= 3 && C.odtls_ctx_security_level(b.c) > 0 {
+		b.Discard()
+		return nil, usageError("build context", "DTLS 1.0 needs security level 0 from OpenSSL 3 on: add @SECLEVEL=0 to the cipher list")
+	}
+	if C.odtls_ctx_usable_ciphers(b.c) == 0 {
+		b.Discard()
+		return nil, usageError("build context", "no cipher suite of the list can be used with these versions, at this security level and with or without pre-shared keys")
+	}
+	ctx := &Ctx{c: b.c, server: b.server}
+	b.c = nil
+	ctx.cleanup = runtime.AddCleanup(ctx, func(p *C.odtls_ctx) { C.odtls_ctx_release(p) }, ctx.c)
+	return ctx, nil
+}
+
+// Discard frees what was collected, if Build is not going to be called.
+func (b *CtxBuilder) Discard() {
+	if b.c != nil {
+		C.odtls_ctx_release(b.c)
+		b.c = nil
+	}
+}
+
+// Ctx is a context: built once, never changed, and shared by any number of
+// connections. It may be used concurrently. Corresponds to SSL_CTX.
+type Ctx struct {
+	c       *C.odtls_ctx
+	server  bool
+	cleanup runtime.Cleanup
+}
+
+// Server reports whether connections of this context are servers.
+func (c *Ctx) Server() bool { return c.server }
+
+// Close gives the context up. Connections made before keep it alive for themselves.
+func (c *Ctx) Close() {
+	if c.c == nil {
+		return
+	}
+	c.cleanup.Stop()
+	C.odtls_ctx_release(c.c)
+	c.c = nil
+}

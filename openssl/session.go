@@ -1,0 +1,197 @@
+package openssl
+
+/*
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"runtime"
+	"unsafe"
+)
+
+// Alert is an alert's description, RFC 5246 §7.2.
+type Alert uint8
+
+// The alerts that this module sends or asks for by name.
+const (
+	AlertCloseNotify      Alert = 0
+	AlertHandshakeFailure Alert = 40
+	AlertBadCertificate   Alert = 42
+	AlertUserCanceled     Alert = 90
+)
+
+var alertNames = map[Alert]string{
+	0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 22: "record_overflow",
+	30: "decompression_failure", 40: "handshake_failure", 42: "bad_certificate",
+	43: "unsupported_certificate", 44: "certificate_revoked", 45: "certificate_expired",
+	46: "certificate_unknown", 47: "illegal_parameter", 48: "unknown_ca", 49: "access_denied",
+	50: "decode_error", 51: "decrypt_error", 70: "protocol_version", 71: "insufficient_security",
+	80: "internal_error", 86: "inappropriate_fallback", 90: "user_canceled", 100: "no_renegotiation",
+	109: "missing_extension", 110: "unsupported_extension", 112: "unrecognized_name",
+	113: "bad_certificate_status_response", 115: "unknown_psk_identity",
+	116: "certificate_required", 120: "no_application_protocol",
+}
+
+// String returns the alert's name as the RFCs spell it.
+func (a Alert) String() string {
+	if name, ok := alertNames[a]; ok {
+		return name
+	}
+	return fmt.Sprintf("alert(%d)", uint8(a))
+}
+
+// AlertReceived returns the last alert that the peer sent and whether it was fatal.
+// ok is false if there was none.
+func (s *SSL) AlertReceived() (a Alert, fatal, ok bool) { return splitAlert(s.alertIn) }
+
+// AlertSent returns the last alert that was sent to the peer and whether it was
+// fatal. ok is false if there was none.
+func (s *SSL) AlertSent() (a Alert, fatal, ok bool) { return splitAlert(s.alertOut) }
+
+func splitAlert(v int16) (Alert, bool, bool) {
+	if v < 0 {
+		return 0, false, false
+	}
+	return Alert(v & 0xff), v>>8 == 2, true
+}
+
+// Cipher describes a cipher suite. Corresponds to SSL_CIPHER and QSslCipher.
+type Cipher struct {
+	Name         string // OpenSSL's name: "ECDHE-ECDSA-AES256-GCM-SHA384"
+	StandardName string // IANA's name: "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"
+	Description  string // SSL_CIPHER_description: key exchange, authentication, encryption, MAC
+	UsedBits     int    // bits of the key that are secret
+	Bits         int    // bits of the key that the algorithm processes
+}
+
+// CurrentCipher returns the cipher suite in use, and false before there is one.
+// Corresponds to SSL_get_current_cipher.
+func (s *SSL) CurrentCipher() (Cipher, bool) {
+	if s.c == nil {
+		return Cipher{}, false
+	}
+	i := C.odtls_conn_cipher(s.c)
+	runtime.KeepAlive(s)
+	if i.ok == 0 {
+		return Cipher{}, false
+	}
+	return Cipher{
+		Name:         C.GoString(i.name),
+		StandardName: C.GoString(i.standard_name),
+		Description:  C.GoString(&i.description[0]),
+		UsedBits:     int(i.bits),
+		Bits:         int(i.alg_bits),
+	}, true
+}
+
+// Version returns the DTLS version in use, as the wire has it, or 0 after Close.
+// Corresponds to SSL_version.
+func (s *SSL) Version() uint16 {
+	if s.c == nil {
+		return 0
+	}
+	defer runtime.KeepAlive(s)
+	return uint16(C.odtls_conn_version(s.c))
+}
+
+// DataMTU returns how many bytes of payload fit a datagram of the MTU that was set;
+// exact once the handshake is complete, 0 before. Corresponds to DTLS_get_data_mtu.
+func (s *SSL) DataMTU() int {
+	if s.c == nil || !s.done {
+		return 0
+	}
+	defer runtime.KeepAlive(s)
+	return int(C.odtls_conn_data_mtu(s.c))
+}
+
+// PeerCertificateChain returns the certificates that the peer sent, its own first.
+// Corresponds to SSL_get_peer_certificate and SSL_get_peer_cert_chain.
+func (s *SSL) PeerCertificateChain() []*Certificate {
+	var chain []*Certificate
+	for i := 0; s.c != nil; i++ {
+		der := takeBytes(C.odtls_conn_peer_cert(s.c, C.int(i)))
+		if der == nil {
+			break
+		}
+		cert, err := LoadCertificateFromDER(der)
+		if err != nil {
+			break // not possible: OpenSSL has just written it
+		}
+		chain = append(chain, cert)
+	}
+	runtime.KeepAlive(s)
+	return chain
+}
+
+// ALPNSelected returns the application protocol that was agreed on, "" if none.
+// Corresponds to SSL_get0_alpn_selected.
+func (s *SSL) ALPNSelected() string {
+	if s.c == nil {
+		return ""
+	}
+	r := C.odtls_conn_alpn(s.c)
+	defer runtime.KeepAlive(s)
+	return C.GoStringN((*C.char)(unsafe.Pointer(r.p)), C.int(r.n))
+}
+
+// PSKIdentity returns the identity of the pre-shared key in use, nil if there is
+// none. Corresponds to SSL_get_psk_identity.
+func (s *SSL) PSKIdentity() []byte {
+	if s.c == nil {
+		return nil
+	}
+	defer runtime.KeepAlive(s)
+	identity := C.odtls_conn_psk_identity(s.c)
+	if identity == nil {
+		return nil
+	}
+	return []byte(C.GoString(identity))
+}
+
+// PeerAuthenticated reports whether the peer has shown a certificate, whatever its
+// worth, or a pre-shared key was agreed on.
+func (s *SSL) PeerAuthenticated() bool {
+	if s.c == nil {
+		return false
+	}
+	defer runtime.KeepAlive(s)
+	return C.odtls_conn_peer_authenticated(s.c) != 0
+}
+
+// VerifyError is one objection of OpenSSL to the peer's certificate.
+type VerifyError struct {
+	Code        int          // X509_V_ERR_…
+	Text        string       // OpenSSL's words for it
+	Depth       int          // 0 is the peer's own certificate, 1 its issuer …
+	Certificate *Certificate // the one in question; nil if there is none
+}
+
+// VerifyErrors returns what OpenSSL objected to, in its order. Corresponds to the
+// calls of an SSL_verify_cb.
+func (s *SSL) VerifyErrors() []VerifyError {
+	if s.c == nil || s.nVerify == 0 {
+		return nil
+	}
+	defer runtime.KeepAlive(s)
+	all := make([]VerifyError, s.nVerify)
+	for i := range all {
+		e := C.odtls_conn_verify_error(s.c, C.int(i))
+		all[i] = VerifyError{Code: int(e.code), Depth: int(e.depth), Text: VerifyErrorText(int(e.code))}
+		if e.der_len > 0 {
+			all[i].Certificate, _ = LoadCertificateFromDER(C.GoBytes(unsafe.Pointer(e.der), C.int(e.der_len)))
+		}
+	}
+	return all
+}
+
+// VerifyErrorCount returns the number of objections so far, without fetching them.
+func (s *SSL) VerifyErrorCount() int { return s.nVerify }
+
+// VerifyErrorText returns OpenSSL's words for an X509_V_ERR_… code. Corresponds to
+// X509_verify_cert_error_string.
+func VerifyErrorText(code int) string { return C.GoString(C.odtls_verify_text(C.int(code))) }
+
+// VerifyErrorAlert returns the alert that tells the peer of an X509_V_ERR_… code.
+func VerifyErrorAlert(code int) Alert { return Alert(C.odtls_verify_alert(C.int(code))) }

@@ -1,0 +1,23 @@
+// Pre-shared keys: the only place where OpenSSL has to ask Go in mid-handshake.
+
+#include "_cgo_export.h"
+#include "shim_internal.h"
+
+unsigned odtls_psk_client_cb(SSL *ssl, const char *hint, char *identity, unsigned max_identity,
+                             unsigned char *key, unsigned max_key) {
+	odtls_conn *c = odtls_conn_of(ssl);
+
+	// Whether OpenSSL's buffer has a byte more for the NUL differs between versions: room
+	// for it is taken off here on each.
+	if (c == NULL || c->handle == 0 || max_identity == 0)
+		return 0;
+	return (unsigned)odtlsPSKClient(c->handle, (char *)hint, identity, (int)max_identity - 1, key, (int)max_key);
+}
+
+unsigned odtls_psk_server_cb(SSL *ssl, const char *identity, unsigned char *key, unsigned max_key) {
+	odtls_conn *c = odtls_conn_of(ssl);
+
+	if (c == NULL || c->handle == 0 || identity == NULL)
+		return 0;
+	return (unsigned)odtlsPSKServer(c->handle, (char *)identity, key, (int)max_key);
+}

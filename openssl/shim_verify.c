@@ -1,0 +1,102 @@
+// Certificate verification: OpenSSL decides, and what it objects to is collected
+// with the certificate in question, to be asked for after the operation.
+
+#include <stdlib.h>
+
+#include <openssl/x509_vfy.h>
+
+#include "shim_internal.h"
+
+static void collect(odtls_conn *c, X509_STORE_CTX *store) {
+	odtls_verify_entry *e;
+	X509 *cert = X509_STORE_CTX_get_current_cert(store);
+
+	if (c->verify == NULL && (c->verify = calloc(ODTLS_MAX_VERIFY, sizeof *c->verify)) == NULL)
+		return;
+	if (c->n_verify == ODTLS_MAX_VERIFY)
+		return;
+	e = &c->verify[c->n_verify++];
+	e->code = X509_STORE_CTX_get_error(store);
+	e->depth = X509_STORE_CTX_get_error_depth(store);
+	e->der_len = cert != NULL ? i2d_X509(cert, &e->der) : 0;
+	if (e->der_len < 0)
+		e->der_len = 0;
+}
+
+static odtls_conn *conn_of(X509_STORE_CTX *store) {
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
+
+	return ssl != NULL ? odtls_conn_of(ssl) : NULL;
+}
+
+int odtls_verify_cb(int ok, X509_STORE_CTX *store) {
+	odtls_conn *c = conn_of(store);
+
+	if (c == NULL)
+		return ok;
+	if (!ok)
+		collect(c, store);
+	return ok || c->verify != NULL; // whoever drives the connection decides before anything more is sent
+}
+
+int odtls_verify_strict_cb(int ok, X509_STORE_CTX *store) {
+	odtls_conn *c = conn_of(store);
+
+	if (!ok && c != NULL)
+		collect(c, store);
+	return ok;
+}
+
+void odtls_verify_clear(odtls_conn *c) {
+	int i;
+
+	for (i = 0; i < c->n_verify; i++)
+		OPENSSL_free(c->verify[i].der);
+	free(c->verify);
+	c->verify = NULL;
+	c->n_verify = 0;
+}
+
+odtls_verify_error odtls_conn_verify_error(odtls_conn *c, int i) {
+	odtls_verify_error e = {0, 0, NULL, 0};
+
+	if (i < 0 || i >= c->n_verify)
+		return e;
+	e.code = c->verify[i].code;
+	e.depth = c->verify[i].depth;
+	e.der = c->verify[i].der;
+	e.der_len = (size_t)c->verify[i].der_len;
+	return e;
+}
+
+const char *odtls_verify_text(int code) {
+	return X509_verify_cert_error_string(code);
+}
+
+int odtls_verify_alert(int code) {
+	switch (code) {
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+	case X509_V_ERR_CRL_HAS_EXPIRED:
+	case X509_V_ERR_CRL_NOT_YET_VALID:
+		return SSL_AD_CERTIFICATE_EXPIRED;
+	case X509_V_ERR_CERT_REVOKED:
+		return SSL_AD_CERTIFICATE_REVOKED;
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_CERT_CHAIN_TOO_LONG:
+	case X509_V_ERR_PATH_LENGTH_EXCEEDED:
+	case X509_V_ERR_INVALID_CA:
+		return SSL_AD_UNKNOWN_CA;
+	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+	case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+		return SSL_AD_DECRYPT_ERROR;
+	case X509_V_ERR_INVALID_PURPOSE:
+		return SSL_AD_UNSUPPORTED_CERTIFICATE;
+	default:
+		return SSL_AD_BAD_CERTIFICATE;
+	}
+}
