@@ -1,0 +1,5 @@
+#pragma once
+
+#include "options.h"
+
+int runClient(const Options &options);
