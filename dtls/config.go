@@ -1,0 +1,359 @@
+package dtls
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/ossldtls/ossldtls/openssl"
+)
+
+// DTLS versions as the wire has them, for [Config] and [Association.SessionProtocol].
+const (
+	VersionDTLS10 = openssl.VersionDTLS10
+	VersionDTLS12 = openssl.VersionDTLS12
+)
+
+// VersionName returns the name of a DTLS version: "DTLS 1.2".
+func VersionName(version uint16) string {
+	switch version {
+	case VersionDTLS10:
+		return "DTLS 1.0"
+	case VersionDTLS12:
+		return "DTLS 1.2"
+	}
+	return fmt.Sprintf("%#04x", version)
+}
+
+// DefaultCipherList is the cipher list of the zero [Config], in OpenSSL's syntax:
+// forward secrecy and authenticated encryption. With [Config.PSK] set, the
+// authenticated encryption suites with pre-shared keys follow it.
+const DefaultCipherList = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+const pskCipherList = "kECDHEPSK+CHACHA20:kDHEPSK+AESGCM:kDHEPSK+CHACHA20:kPSK+AESGCM:kPSK+CHACHA20"
+
+// Defaults of the zero [Config].
+const (
+	DefaultHandshakeTimeout      = 30 * time.Second
+	DefaultRetransmissionTimeout = time.Second // RFC 6347 §4.2.4.1
+)
+
+// MinRetransmissionTimeout is the shortest [Config.RetransmissionTimeout]: OpenSSL
+// takes a timer with 15 ms left for one that is due, and would give a handshake up
+// after sending its flight a dozen times at once.
+const MinRetransmissionTimeout = openssl.MinRetransmissionTimeout
+
+// VerifyMode says whether the peer has to show a certificate that OpenSSL accepts.
+// Corresponds to QSslSocket::PeerVerifyMode.
+type VerifyMode int
+
+// Verify modes, with Qt's names and order of strictness, automatic first.
+const (
+	// AutoVerifyPeer means VerifyPeer on a client and QueryPeer on a server, and is the
+	// zero value.
+	AutoVerifyPeer VerifyMode = iota
+	// VerifyNone asks for nothing and checks nothing.
+	VerifyNone
+	// QueryPeer asks for a certificate and goes on whatever comes; what OpenSSL has
+	// against it is in [Association.PeerVerificationErrors].
+	QueryPeer
+	// VerifyPeer stops the handshake in [PeerVerificationFailed] if there is no
+	// certificate or OpenSSL has something against it.
+	VerifyPeer
+)
+
+// PSK is a question for a pre-shared key, which a [PSKFunc] answers.
+type PSK = openssl.PSK
+
+// PSKFunc answers a question for a pre-shared key.
+type PSKFunc = openssl.PSKFunc
+
+// Config holds the settings of associations. The zero value, and nil, are those of a
+// client that trusts the machine's CA certificates. A Config must not be changed
+// once it is in use, may be used by any number of associations concurrently, and is
+// turned into an OpenSSL context once. Corresponds to QSslConfiguration.
+type Config struct {
+	// Certificates are the local certificates, at most one for each kind of key, each
+	// with its chain (the issuer second, without the root). The private key is an
+	// *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or *openssl.PrivateKey; any
+	// other crypto.Signer is refused. A server needs one, or PSK.
+	Certificates []tls.Certificate
+
+	// RootCAs are the CA certificates that a client trusts; nil means the machine's.
+	RootCAs *CertPool
+
+	// ClientCAs are the CA certificates that a server trusts and tells clients of; nil
+	// means the machine's.
+	ClientCAs *CertPool
+
+	// PeerVerifyMode says whether the peer's certificate is checked.
+	PeerVerifyMode VerifyMode
+
+	// PeerVerifyDepth is how many intermediate certificates there may be; 0 means
+	// OpenSSL's own limit, 100.
+	PeerVerifyDepth int
+
+	// ServerName is the host name or IP address that a client checks the certificate
+	// for and, if it is a name, sends as the server name indication. The name given to
+	// [Association.SetPeer] goes before it. If both are empty, the certificate has to be
+	// for the peer's IP address.
+	ServerName string
+
+	// NextProtos are the application protocols (ALPN), the preferred one first. A server
+	// with NextProtos refuses clients that offer only others.
+	NextProtos []string
+
+	// MinVersion is the lowest version; 0 means DTLS 1.2. MinVersion alone is "that
+	// version or later".
+	MinVersion uint16
+
+	// MaxVersion is the highest version; 0 means the highest that is supported, DTLS 1.2.
+	MaxVersion uint16
+
+	// CipherList holds the cipher suites in the order of preference, in OpenSSL's syntax
+	// ("man openssl-ciphers"); a server's order decides. Empty means [DefaultCipherList].
+	CipherList string
+
+	// PSK is asked for the pre-shared key in a handshake that needs one. Setting it adds
+	// the cipher suites with pre-shared keys to the default CipherList.
+	PSK PSKFunc
+
+	// PSKIdentityHint is what a server tells clients so that they can choose an
+	// identity. It must not hold a zero byte.
+	PSKIdentityHint string
+
+	// DisableCookieVerification makes a server take a first ClientHello without a
+	// cookie, and keep state for clients that have proven nothing.
+	DisableCookieVerification bool
+
+	// HandshakeTimeout limits the whole handshake; 0 means [DefaultHandshakeTimeout],
+	// less than 0 means no limit but OpenSSL's, about 8 minutes.
+	HandshakeTimeout time.Duration
+
+	// RetransmissionTimeout is the first interval after which a flight is sent again. It
+	// doubles up to 60 s. 0 means [DefaultRetransmissionTimeout]; less than
+	// [MinRetransmissionTimeout] is refused.
+	RetransmissionTimeout time.Duration
+
+	mu    sync.Mutex
+	built [2]*openssl.Ctx // by Mode
+}
+
+// Clone returns a copy that may be changed.
+func (c *Config) Clone() *Config {
+	if c == nil {
+		return nil
+	}
+	return &Config{
+		Certificates:              c.Certificates,
+		RootCAs:                   c.RootCAs,
+		ClientCAs:                 c.ClientCAs,
+		PeerVerifyMode:            c.PeerVerifyMode,
+		PeerVerifyDepth:           c.PeerVerifyDepth,
+		ServerName:                c.ServerName,
+		NextProtos:                c.NextProtos,
+		MinVersion:                c.MinVersion,
+		MaxVersion:                c.MaxVersion,
+		CipherList:                c.CipherList,
+		PSK:                       c.PSK,
+		PSKIdentityHint:           c.PSKIdentityHint,
+		DisableCookieVerification: c.DisableCookieVerification,
+		HandshakeTimeout:          c.HandshakeTimeout,
+		RetransmissionTimeout:     c.RetransmissionTimeout,
+	}
+}
+
+// verifyMode resolves AutoVerifyPeer.
+func (c *Config) verifyMode(mode Mode) VerifyMode {
+	if c.PeerVerifyMode != AutoVerifyPeer {
+		return c.PeerVerifyMode
+	}
+	if mode == ClientMode {
+		return VerifyPeer
+	}
+	return QueryPeer
+}
+
+// Validate returns what NewAssociation would object to, without making one: an
+// [ErrTLSInitialization] that names the field. The Config is in use from then on.
+func (c *Config) Validate(mode Mode) error {
+	a, err := NewAssociation(mode, c)
+	if err != nil {
+		return err
+	}
+	return a.Close()
+}
+
+// context returns the shared OpenSSL context for the mode, and says what is wrong
+// with the Config at the first call.
+func (c *Config) context(mode Mode) (*openssl.Ctx, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if ctx := c.built[mode]; ctx != nil {
+		return ctx, nil
+	}
+	b, err := openssl.NewCtx(mode == ServerMode)
+	if err != nil {
+		return nil, err
+	}
+	for _, step := range []func(*openssl.CtxBuilder, Mode) error{
+		c.setVersions, c.setCiphers, c.setCertificates, c.setVerification, c.setExtras,
+	} {
+		if err := step(b, mode); err != nil {
+			b.Discard()
+			return nil, err
+		}
+	}
+	ctx, err := b.Build()
+	if err != nil {
+		return nil, fmt.Errorf("Config.CipherList: %w", err)
+	}
+	c.built[mode] = ctx
+	return ctx, nil
+}
+
+func (c *Config) setVersions(b *openssl.CtxBuilder, _ Mode) error {
+	lowest, highest := c.MinVersion, c.MaxVersion
+	if lowest == 0 {
+		lowest = VersionDTLS12
+	}
+	if highest == 0 {
+		highest = VersionDTLS12
+	}
+	if err := b.SetVersions(lowest, highest); err != nil {
+		return fmt.Errorf("Config.MinVersion, MaxVersion: %w", err)
+	}
+	return nil
+}
+
+func (c *Config) setCiphers(b *openssl.CtxBuilder, _ Mode) error {
+	list := c.CipherList
+	if list == "" {
+		list = DefaultCipherList
+		if c.PSK != nil {
+			list += ":" + pskCipherList
+		}
+	}
+	if err := b.SetCipherList(list); err != nil {
+		return fmt.Errorf("Config.CipherList: %w", err)
+	}
+	return nil
+}
+
+func (c *Config) setCertificates(b *openssl.CtxBuilder, mode Mode) error {
+	if mode == ServerMode && len(c.Certificates) == 0 && c.PSK == nil {
+		return errors.New("Config.Certificates: a server needs a certificate, or Config.PSK")
+	}
+	for i, cert := range c.Certificates {
+		if err := useCertificate(b, cert); err != nil {
+			return fmt.Errorf("Config.Certificates[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func useCertificate(b *openssl.CtxBuilder, cert tls.Certificate) error {
+	if len(cert.Certificate) == 0 {
+		return errors.New("no certificate in it")
+	}
+	key, mine, err := privateKey(cert.PrivateKey)
+	if err != nil {
+		return err
+	}
+	if mine {
+		defer key.Close()
+	}
+	chain := make([]*openssl.Certificate, len(cert.Certificate))
+	for i, der := range cert.Certificate {
+		if chain[i], err = openssl.LoadCertificateFromDER(der); err != nil {
+			return fmt.Errorf("certificate %d of the chain: %w", i, err)
+		}
+		defer chain[i].Close()
+	}
+	return b.UseCertificate(chain[0], key, chain[1:]...)
+}
+
+// privateKey returns the key as OpenSSL has it, and whether it was made here.
+func privateKey(key any) (_ *openssl.PrivateKey, mine bool, err error) {
+	switch k := key.(type) {
+	case *openssl.PrivateKey:
+		if k == nil {
+			return nil, false, errors.New("no private key")
+		}
+		return k, false, nil
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+		der, err := x509.MarshalPKCS8PrivateKey(k)
+		if err != nil {
+			return nil, false, fmt.Errorf("private key: %w", err)
+		}
+		loaded, err := openssl.LoadPrivateKeyFromDER(der)
+		clear(der)
+		return loaded, true, err
+	case nil:
+		return nil, false, errors.New("no private key")
+	}
+	return nil, false, fmt.Errorf("OpenSSL cannot use a private key of type %T: give it as *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or *openssl.PrivateKey", key)
+}
+
+func (c *Config) setVerification(b *openssl.CtxBuilder, mode Mode) error {
+	if c.PeerVerifyDepth < 0 || c.PeerVerifyMode < AutoVerifyPeer || c.PeerVerifyMode > VerifyPeer {
+		return fmt.Errorf("Config.PeerVerifyMode %d, PeerVerifyDepth %d: out of range", c.PeerVerifyMode, c.PeerVerifyDepth)
+	}
+	if c.verifyMode(mode) == VerifyNone {
+		b.SetVerify(openssl.VerifyNone, 0)
+		return nil
+	}
+	b.SetVerify(openssl.VerifyCollect, c.PeerVerifyDepth)
+	pool, field := c.RootCAs, "Config.RootCAs"
+	if mode == ServerMode {
+		pool, field = c.ClientCAs, "Config.ClientCAs"
+	}
+	if pool == nil || pool.system {
+		if err := b.AddSystemRoots(); err != nil {
+			return fmt.Errorf("%s: %w", field, err)
+		}
+	}
+	if pool == nil {
+		return nil
+	}
+	err := pool.each(func(cert *openssl.Certificate) error {
+		if err := b.AddRoot(cert); err != nil || mode == ClientMode {
+			return err
+		}
+		return b.AddClientCA(cert)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", field, err)
+	}
+	return nil
+}
+
+func (c *Config) setExtras(b *openssl.CtxBuilder, _ Mode) error {
+	if d := c.RetransmissionTimeout; d != 0 && d < MinRetransmissionTimeout {
+		return fmt.Errorf("Config.RetransmissionTimeout: %v is less than %v", d, MinRetransmissionTimeout)
+	}
+	if len(c.NextProtos) > 0 {
+		if err := b.SetALPNProtos(c.NextProtos); err != nil {
+			return fmt.Errorf("Config.NextProtos: %w", err)
+		}
+	}
+	if c.PSK != nil {
+		if err := b.UsePSK(c.PSKIdentityHint); err != nil {
+			return fmt.Errorf("Config.PSKIdentityHint: %w", err)
+		}
+	}
+	return nil
+}
+
+func (c *Config) handshakeTimeout() time.Duration {
+	if c.HandshakeTimeout == 0 {
+		return DefaultHandshakeTimeout
+	}
+	return c.HandshakeTimeout
+}
