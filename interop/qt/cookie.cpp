@@ -5,20 +5,27 @@
 
 namespace {
 
-// Binds the socket the verifier sends with. It is bound to loopback, so that
-// nothing leaves the machine whatever address was given.
-bool bindSender(QUdpSocket &socket, const QHostAddress &to)
+// A v4-mapped address, such as ::ffff:127.0.0.1.
+bool isMapped(const QHostAddress &address)
 {
-    const bool six = to.protocol() == QAbstractSocket::IPv6Protocol;
-    bool mapped = false;
-    to.toIPv4Address(&mapped);
-    const QHostAddress from = !six ? QHostAddress(QHostAddress::LocalHost)
-                            : mapped ? QHostAddress(QStringLiteral("::ffff:127.0.0.1"))
-                                     : QHostAddress(QHostAddress::LocalHostIPv6);
-    if (socket.bind(from, 0))
+    bool four = false;
+    address.toIPv4Address(&four);
+    return four && address.protocol() == QAbstractSocket::IPv6Protocol;
+}
+
+bool bindSocket(QUdpSocket &socket, const QHostAddress &address, quint16 port)
+{
+    if (socket.bind(address, port, QUdpSocket::DontShareAddress))
         return true;
     reportError(QStringLiteral("bind: ") + socket.errorString());
     return false;
+}
+
+// The loopback address of the same kind.
+QHostAddress loopbackFor(const QHostAddress &address)
+{
+    return address.protocol() == QAbstractSocket::IPv6Protocol ? QHostAddress::LocalHostIPv6
+                                                               : QHostAddress::LocalHost;
 }
 
 // The cookie in a HelloVerifyRequest; empty if the datagram is something else.
@@ -46,13 +53,15 @@ int runCookie(const Options &options)
         reportError(QStringLiteral("--address: not a loopback address"));
         return ExitUsage;
     }
+    // Qt binds no v4-mapped address. A socket of both kinds can send to one,
+    // and what it sends comes in at the IPv4 address.
+    const bool mapped = isMapped(options.end.address);
+    const QHostAddress at = mapped ? QHostAddress(options.end.address.toIPv4Address())
+                                   : options.end.address;
+    const QHostAddress from = mapped ? QHostAddress(QHostAddress::Any) : loopbackFor(at);
     QUdpSocket receiver;
-    if (!receiver.bind(options.end.address, options.end.port, QUdpSocket::DontShareAddress)) {
-        reportError(QStringLiteral("bind: ") + receiver.errorString());
-        return ExitFailed;
-    }
     QUdpSocket sender;
-    if (!bindSender(sender, options.end.address))
+    if (!bindSocket(receiver, at, options.end.port) || !bindSocket(sender, from, 0))
         return ExitFailed;
 
     QDtlsClientVerifier verifier;
@@ -79,8 +88,10 @@ int runCookie(const Options &options)
 
 int runVerify(const Options &options)
 {
+    // The verifier answers a hello it does not take. From a loopback address
+    // that answer cannot leave the machine, whatever address was given.
     QUdpSocket sender;
-    if (!bindSender(sender, options.end.address))
+    if (!bindSocket(sender, loopbackFor(options.end.address), 0))
         return ExitFailed;
     QDtlsClientVerifier verifier;
     verifier.setCookieGeneratorParameters(options.generator);
