@@ -1,0 +1,199 @@
+package dtls
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ossldtls/ossldtls/internal/dgramtest"
+	"github.com/ossldtls/ossldtls/internal/faketime"
+)
+
+// carryWithTimers moves datagrams until both sides are complete and silent. When
+// nothing is under way it lets the retransmission timers run out.
+func (p *pair) carryWithTimers() {
+	p.t.Helper()
+	for timeouts := 0; ; {
+		clientErr, serverErr := p.carry()
+		require.NoError(p.t, clientErr)
+		require.NoError(p.t, serverErr)
+		if p.client.HandshakeState() == HandshakeComplete && p.server.HandshakeState() == HandshakeComplete {
+			return
+		}
+		timeouts++
+		require.Less(p.t, timeouts, 8, "the handshake does not get on")
+		faketime.Advance(10 * time.Second)
+		if p.client.HandshakeState() == HandshakeInProgress {
+			_, err := p.client.HandleTimeout(&p.fromClient)
+			require.NoError(p.t, err)
+		}
+		if p.server.HandshakeState() == HandshakeInProgress {
+			_, err := p.server.HandleTimeout(&p.fromServer)
+			require.NoError(p.t, err)
+		}
+	}
+}
+
+// harms are what a network may do to the datagram number at of one side, RFC 6347 §3.2.
+var harms = []struct {
+	name  string
+	apply func(end *dgramtest.End, at int)
+}{
+	{"lost", func(end *dgramtest.End, at int) {
+		end.Script = func(n int, d []byte) [][]byte {
+			if n == at {
+				return nil
+			}
+			return [][]byte{d}
+		}
+	}},
+	{"lost with the next", func(end *dgramtest.End, at int) {
+		end.Script = func(n int, d []byte) [][]byte {
+			if n == at || n == at+1 {
+				return nil
+			}
+			return [][]byte{d}
+		}
+	}},
+	{"doubled", func(end *dgramtest.End, at int) {
+		end.Script = func(n int, d []byte) [][]byte {
+			if n == at {
+				return [][]byte{d, slices.Clone(d)}
+			}
+			return [][]byte{d}
+		}
+	}},
+	{"swapped with the next", func(end *dgramtest.End, at int) {
+		var held [][]byte
+		end.Script = func(n int, d []byte) [][]byte {
+			switch n {
+			case at:
+				held = [][]byte{d}
+				return nil
+			case at + 1:
+				return append([][]byte{d}, held...)
+			}
+			return [][]byte{d}
+		}
+	}},
+}
+
+// Every single datagram of a handshake, in either direction, is harmed in every way.
+func TestHandshakeSurvivesTheNetwork(t *testing.T) {
+	certClient, certServer := certConfigs(t)
+	longClient, longServer := longFlights(t)
+	pskClient, pskServer := pskConfigs()
+	for _, kind := range []struct {
+		name           string
+		client, server *Config
+	}{{"certificate", certClient, certServer}, {"long flights", longClient, longServer}, {"psk", pskClient, pskServer}} {
+		clean := newPair(t, kind.client, kind.server).mustShake()
+		counts := map[string]int{"client": clean.fromClient.Count, "server": clean.fromServer.Count}
+		if kind.name == "long flights" {
+			require.Greater(t, counts["client"], 4, "the flights are not long")
+			require.Greater(t, counts["server"], 4, "the flights are not long")
+		}
+		for _, h := range harms {
+			for side, count := range counts {
+				for at := range count {
+					t.Run(fmt.Sprintf("%s/%s %d of the %s", kind.name, h.name, at, side), func(t *testing.T) {
+						p := newPair(t, kind.client, kind.server)
+						end := &p.fromClient
+						if side == "server" {
+							end = &p.fromServer
+						}
+						h.apply(end, at)
+						require.NoError(t, p.client.DoHandshake(&p.fromClient, nil))
+						p.carryWithTimers()
+						assert.Greater(t, end.Count, at, "the datagram that was to be harmed was never sent")
+						p.echo("after the harm")
+					})
+				}
+			}
+		}
+	}
+}
+
+// A path that carries nothing larger than 576 bytes: RFC 6347 §4.1.1.1.
+func TestSmallerFragmentsAfterTwoTimeouts(t *testing.T) {
+	client, server := longFlights(t)
+	p := newPair(t, client, server)
+	small := func(_ int, d []byte) [][]byte {
+		if len(d) > 548 {
+			return nil
+		}
+		return [][]byte{d}
+	}
+	p.fromClient.Script, p.fromServer.Script = small, small
+	require.NoError(t, p.client.DoHandshake(&p.fromClient, nil))
+	p.carryWithTimers()
+	p.echo("through the small path")
+}
+
+func TestTimerSendsTheFlightAgain(t *testing.T) {
+	p := newCertPair(t)
+	require.NoError(t, p.client.DoHandshake(&p.fromClient, nil))
+	require.Len(t, p.fromClient.Take(), 1)
+	again, err := p.client.HandleTimeout(&p.fromClient)
+	require.NoError(t, err)
+	assert.False(t, again, "not due yet")
+	assert.Empty(t, p.fromClient.Take())
+
+	faketime.Advance(1100 * time.Millisecond)
+	again, err = p.client.HandleTimeout(&p.fromClient)
+	require.NoError(t, err)
+	assert.True(t, again)
+	assert.Len(t, p.fromClient.Take(), 1)
+}
+
+// OpenSSL gives up at the 13th timeout, and Qt does not notice.
+func TestTooManyTimeoutsAreFatal(t *testing.T) {
+	client, server := certConfigs(t)
+	client.HandshakeTimeout = -1
+	p := newPair(t, client, server)
+	require.NoError(t, p.client.DoHandshake(&p.fromClient, nil))
+	var err error
+	for n := 0; err == nil; n++ {
+		require.Less(t, n, 20, "OpenSSL never gives up")
+		faketime.Advance(61 * time.Second)
+		_, err = p.client.HandleTimeout(&p.fromClient)
+	}
+	assertError(t, err, ErrTLSFatal)
+	assert.Contains(t, err.Error(), "read timeout expired")
+	assert.Equal(t, HandshakeNotStarted, p.client.HandshakeState())
+}
+
+func TestRetransmissionTimeoutDoubles(t *testing.T) {
+	client, server := certConfigs(t)
+	client.RetransmissionTimeout = 10 * time.Minute // as long as it can be: a minute
+	client.HandshakeTimeout = -1
+	p := newPair(t, client, server)
+	require.NoError(t, p.client.DoHandshake(&p.fromClient, nil))
+	again, err := p.client.HandleTimeout(&p.fromClient)
+	require.NoError(t, err)
+	assert.False(t, again)
+	faketime.Advance(time.Minute)
+	again, err = p.client.HandleTimeout(&p.fromClient)
+	require.NoError(t, err)
+	assert.True(t, again)
+
+	client = client.Clone()
+	client.RetransmissionTimeout = 20 * time.Second
+	p = newPair(t, client, server)
+	require.NoError(t, p.client.DoHandshake(&p.fromClient, nil))
+	// 20 s, 40 s, and then never more than 60 s: 10 s less is too early each time.
+	for _, wait := range []time.Duration{20 * time.Second, 40 * time.Second, time.Minute, time.Minute} {
+		faketime.Advance(wait - 10*time.Second)
+		again, err = p.client.HandleTimeout(&p.fromClient)
+		require.NoError(t, err)
+		assert.False(t, again, "%v", wait)
+		faketime.Advance(10 * time.Second)
+		again, err = p.client.HandleTimeout(&p.fromClient)
+		require.NoError(t, err)
+		assert.True(t, again, "%v", wait)
+	}
+}

@@ -1,0 +1,162 @@
+// Package certtest makes certificates for tests: authorities, leaves, chains long
+// enough to need fragments, and leaves with something wrong on purpose.
+package certtest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// CA is an authority, a root or an intermediate.
+type CA struct {
+	Cert  *x509.Certificate
+	key   crypto.Signer
+	chain [][]byte // from this one up, without the root
+}
+
+// Leaf says what a certificate is to be. The zero value is a valid ECDSA P-256
+// certificate for localhost, 127.0.0.1 and ::1.
+type Leaf struct {
+	Name    string // common name; "localhost" if empty
+	Names   []string
+	IPs     []net.IP
+	RSA     bool
+	Ed25519 bool
+	Expired bool
+	Padding int // bytes of an extension that only makes the certificate larger
+}
+
+func serial() *big.Int {
+	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+func newKey(t testing.TB, leaf Leaf) crypto.Signer {
+	t.Helper()
+	var key crypto.Signer
+	var err error
+	switch {
+	case leaf.RSA:
+		key, err = rsa.GenerateKey(rand.Reader, 2048)
+	case leaf.Ed25519:
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
+	require.NoError(t, err)
+	return key
+}
+
+// NewCA returns a new root.
+func NewCA(t testing.TB, name string) *CA {
+	t.Helper()
+	return newCA(t, name, nil)
+}
+
+// Intermediate returns an authority below ca, whose certificate is padding bytes
+// larger than it need be.
+func (ca *CA) Intermediate(t testing.TB, name string, padding int) *CA {
+	t.Helper()
+	return newCA(t, name, ca, pad(padding)...)
+}
+
+func newCA(t testing.TB, name string, parent *CA, extra ...pkix.Extension) *CA {
+	t.Helper()
+	key := newKey(t, Leaf{})
+	template := &x509.Certificate{
+		SerialNumber:          serial(),
+		Subject:               pkix.Name{CommonName: name},
+		NotBefore:             time.Now().Add(-time.Hour),
+		NotAfter:              time.Now().Add(24 * time.Hour),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+		ExtraExtensions:       extra,
+	}
+	signer, issuer := key, template
+	if parent != nil {
+		signer, issuer = parent.key, parent.Cert
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer, key.Public(), signer)
+	require.NoError(t, err)
+	cert, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	ca := &CA{Cert: cert, key: key}
+	if parent != nil {
+		ca.chain = append([][]byte{der}, parent.chain...)
+	}
+	return ca
+}
+
+func pad(n int) []pkix.Extension {
+	if n == 0 {
+		return nil
+	}
+	// An extension of no meaning, below the arc that is meant for examples.
+	return []pkix.Extension{{Id: []int{2, 999, 1}, Value: make([]byte, n)}}
+}
+
+// Issue returns a certificate with its chain (without the root) and its key.
+func (ca *CA) Issue(t testing.TB, leaf Leaf) tls.Certificate {
+	t.Helper()
+	key := newKey(t, leaf)
+	if leaf.Name == "" {
+		leaf.Name = "localhost"
+	}
+	if leaf.Names == nil && leaf.IPs == nil {
+		leaf.Names = []string{"localhost"}
+		leaf.IPs = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	}
+	template := &x509.Certificate{
+		SerialNumber:    serial(),
+		Subject:         pkix.Name{CommonName: leaf.Name},
+		NotBefore:       time.Now().Add(-time.Hour),
+		NotAfter:        time.Now().Add(24 * time.Hour),
+		DNSNames:        leaf.Names,
+		IPAddresses:     leaf.IPs,
+		KeyUsage:        x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		ExtKeyUsage:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		ExtraExtensions: pad(leaf.Padding),
+	}
+	if leaf.Expired {
+		template.NotBefore, template.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, ca.Cert, key.Public(), ca.key)
+	require.NoError(t, err)
+	parsed, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	return tls.Certificate{Certificate: append([][]byte{der}, ca.chain...), PrivateKey: key, Leaf: parsed}
+}
+
+// PEM returns the certificates, its own first, and the PKCS #8 key.
+func PEM(t testing.TB, cert tls.Certificate) (certs, key []byte) {
+	t.Helper()
+	for _, der := range cert.Certificate {
+		certs = append(certs, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	require.NoError(t, err)
+	return certs, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+// CertPEM returns the authority's own certificate.
+func (ca *CA) CertPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Cert.Raw})
+}

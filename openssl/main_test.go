@@ -1,0 +1,9 @@
+package openssl_test
+
+import (
+	"testing"
+
+	"github.com/ossldtls/ossldtls/internal/leakcheck"
+)
+
+func TestMain(m *testing.M) { leakcheck.Main(m) }

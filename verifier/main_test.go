@@ -1,0 +1,9 @@
+package verifier
+
+import (
+	"testing"
+
+	"github.com/ossldtls/ossldtls/internal/leakcheck"
+)
+
+func TestMain(m *testing.M) { leakcheck.Main(m) }
