@@ -26,7 +26,7 @@ fi
 
 # A C file that calls into Go includes _cgo_export.h, which only cgo can write.
 # shellcheck disable=SC2086
-"$GO" tool cgo -objdir "$tmp" -importpath "$("$GO" list .)" -- -I . $flags $cgo_files
+"$GO" tool cgo -objdir "$tmp/" -importpath "$("$GO" list .)" -- -I . $flags $cgo_files
 
 # Optimised, since some warnings come from the optimiser alone.
 for file in $files; do

@@ -145,7 +145,8 @@ host_settings() {
 	for name in GOPROXY GOSUMDB GONOSUMDB GONOPROXY GOPRIVATE GOINSECURE; do
 		value=${!name:-}
 		! has "$GO" || value=$("$GO" env "$name")
-		[ -z "$value" ] || options+=(--build-arg "$name=$value")
+		# Empty means to go what not set means, and saves buildah's warning.
+		options+=(--build-arg "$name=$value")
 	done
 	# Every engine knows these without an ARG, and keeps them out of the image.
 	for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do

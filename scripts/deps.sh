@@ -59,7 +59,7 @@ found() {
 	pkg-config) has "$PKG_CONFIG" ;;
 	libssl) has "$PKG_CONFIG" && "$PKG_CONFIG" --exists 'libssl >= 1.1.1' 'libcrypto >= 1.1.1' ;;
 	openssl) has openssl ;;
-	qt) { has "$PKG_CONFIG" && "$PKG_CONFIG" --exists Qt6Network; } || has qmake6 ;;
+	qt) has "$PKG_CONFIG" && "$PKG_CONFIG" --exists 'Qt6Network >= 6' ;;
 	c++) has "${CXX:-g++}" || has c++ ;;
 	make) has make || has gmake ;;
 	container) { has docker && docker info >/dev/null 2>&1; } || has podman || has buildah ;;
