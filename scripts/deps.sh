@@ -98,8 +98,8 @@ packages_for() {
 	echo "$packages" | awk -v want=" $* " -v column="$column" '
 		NF && index(want, " " $1 " ") && $column != "-" {
 			n = split($column, names, ",")
-			for (i = 1; i <= n; i++) if (!seen[names[i]]++) print names[i]
-		}' | xargs
+			for (i = 1; i <= n; i++) if (!seen[names[i]]++) { printf "%s%s", between, names[i]; between = " " }
+		}'
 }
 
 # apt-get gives up at once on some of its locks, and a fresh machine often updates itself: wait up to five minutes.
