@@ -66,7 +66,7 @@ type StackEntry struct {
 	Reason   string // "no shared cipher"
 	Function string // "tls_post_process_client_hello"
 	File     string // of OpenSSL's source
-	Line     int
+	Line     int    // in File
 	Data     string // additional text, often empty
 }
 

@@ -60,9 +60,9 @@ var setUp = sync.OnceValue(func() error {
 type Diagnostics struct {
 	SSLs         int64 // connections not yet closed
 	Ctxs         int64 // contexts not yet closed
-	CookieKeys   int64
-	Certificates int64
-	PrivateKeys  int64
+	CookieKeys   int64 // not yet closed
+	Certificates int64 // not yet closed, and not yet found by the garbage collector
+	PrivateKeys  int64 // the same
 	// StaleErrors counts operations that found an error in their thread's queue
 	// which an operation before them should have taken out: 0 in a correct program.
 	StaleErrors int64

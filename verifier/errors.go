@@ -51,10 +51,10 @@ func (c ErrorCode) String() string { return c.Error() }
 // Error is the failure of an operation of this package or of package dtls. It does
 // not change after it has been returned.
 type Error struct {
-	Code ErrorCode
-	Op   string // what failed: "verify client", "handshake"
-	Text string // what was wrong, in words; may be empty
-	Err  error  // the cause: an *openssl.Error, the socket's error, or nil
+	Code ErrorCode // the kind of failure
+	Op   string    // what failed: "verify client", "handshake"
+	Text string    // what was wrong, in words; may be empty
+	Err  error     // the cause: an *openssl.Error, the socket's error, or nil
 }
 
 // Error returns the operation and the cause in one line.

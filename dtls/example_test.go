@@ -1,0 +1,389 @@
+package dtls_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/ossldtls/ossldtls/dtls"
+	"github.com/ossldtls/ossldtls/verifier"
+)
+
+// serve answers every datagram of every client on one socket, until the socket is closed.
+func serve(sock *net.UDPConn, cfg *dtls.Config, verify *verifier.ClientVerifier) error {
+	clients := map[netip.AddrPort]*dtls.Association{}
+	buf := make([]byte, 65535)
+	for {
+		_ = sock.SetReadDeadline(nextTimeout(clients))
+		n, peer, err := sock.ReadFromUDPAddrPort(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			for peer, a := range clients {
+				if _, err := a.HandleTimeout(sock); errors.Is(err, dtls.ErrTLSFatal) {
+					delete(clients, peer)
+				}
+			}
+			continue
+		} else if err != nil {
+			return err
+		}
+		a := clients[peer]
+		if a == nil { // a stranger: nothing is kept until its cookie is right
+			if ok, err := verify.VerifyClient(sock, buf[:n], peer); err != nil || !ok {
+				continue
+			}
+			if a, err = dtls.NewAssociation(dtls.ServerMode, cfg); err != nil {
+				return err
+			}
+			clients[peer] = a
+			_ = a.SetPeer(peer, "")
+		}
+		if !a.IsConnectionEncrypted() {
+			err = a.DoHandshake(sock, buf[:n])
+		} else {
+			var payloads [][]byte
+			payloads, err = a.DecryptDatagram(sock, buf[:n])
+			for _, p := range payloads {
+				_, _ = a.WriteDatagramEncrypted(sock, fmt.Appendf(nil, "to you: %s", p))
+			}
+		}
+		if a.HandshakeState() == dtls.HandshakeNotStarted { // failed, or closed by the peer
+			log.Print(err)
+			_ = a.Close()
+			delete(clients, peer)
+		}
+	}
+}
+
+func nextTimeout(clients map[netip.AddrPort]*dtls.Association) (first time.Time) {
+	for _, a := range clients {
+		if due, ok := a.NextTimeout(); ok && (first.IsZero() || due.Before(first)) {
+			first = due
+		}
+	}
+	return first
+}
+
+// ask sends one datagram to a server and returns its answer.
+func ask(sock *net.UDPConn, server netip.AddrPort, cfg *dtls.Config, question string) (string, error) {
+	a, err := dtls.NewAssociation(dtls.ClientMode, cfg)
+	if err != nil {
+		return "", err
+	}
+	defer a.Close()
+	_ = a.SetPeer(server, "localhost")
+	buf := make([]byte, 65535)
+	for err = a.DoHandshake(sock, nil); err == nil; {
+		due, _ := a.NextTimeout()
+		_ = sock.SetReadDeadline(due)
+		n, _, readErr := sock.ReadFromUDPAddrPort(buf)
+		switch {
+		case errors.Is(readErr, os.ErrDeadlineExceeded):
+			_, err = a.HandleTimeout(sock)
+		case readErr != nil:
+			err = readErr
+		case !a.IsConnectionEncrypted():
+			if err = a.DoHandshake(sock, buf[:n]); err == nil && a.IsConnectionEncrypted() {
+				_, err = a.WriteDatagramEncrypted(sock, []byte(question))
+			}
+		default:
+			var payloads [][]byte
+			if payloads, err = a.DecryptDatagram(sock, buf[:n]); len(payloads) > 0 {
+				answer := string(payloads[0])
+				return answer, a.Shutdown(sock)
+			}
+		}
+	}
+	return "", err
+}
+
+// listenUDP returns a socket on a free port of the loopback interface.
+func listenUDP() (*net.UDPConn, netip.AddrPort) {
+	sock, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	check(err)
+	return sock, sock.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+// check ends the example if there is an error.
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// selfSigned returns a certificate for localhost and a pool that trusts it.
+func selfSigned() (tls.Certificate, *dtls.CertPool) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	check(err)
+	cert, err := x509.ParseCertificate(der)
+	check(err)
+	pool := dtls.NewCertPool()
+	pool.AddCert(cert)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+}
+
+// A server for any number of clients on one socket, and a client, both with real
+// sockets. The server keeps nothing for a client whose cookie it has not seen.
+func Example() {
+	cert, pool := selfSigned()
+	verify, err := verifier.New()
+	check(err)
+	defer verify.Close()
+	log.SetOutput(io.Discard)
+	defer log.SetOutput(os.Stderr)
+
+	server, addr := listenUDP()
+	done := make(chan error)
+	go func() { done <- serve(server, &dtls.Config{Certificates: []tls.Certificate{cert}}, verify) }()
+
+	client, _ := listenUDP()
+	answer, err := ask(client, addr, &dtls.Config{RootCAs: pool}, "hello")
+	fmt.Println(answer, err)
+
+	// The server has closed its end when it has answered close_notify.
+	_ = client.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_, _, _ = client.ReadFromUDPAddrPort(make([]byte, 2048))
+	_ = client.Close()
+	_ = server.Close()
+	<-done
+	// Output: to you: hello <nil>
+}
+
+// A pre-shared key on both sides, instead of certificates.
+func ExampleConfig_pSK() {
+	key := []byte{0x1a, 0x2b, 0x3c, 0x4d, 0x5e, 0x6f, 0x70, 0x81}
+	serverCfg := &dtls.Config{
+		PSKIdentityHint: "example",
+		PSK: func(psk *dtls.PSK) error {
+			if string(psk.Identity) == "device 7" {
+				psk.PreSharedKey = key
+			}
+			return nil
+		},
+	}
+	clientCfg := &dtls.Config{
+		PSK: func(psk *dtls.PSK) error {
+			fmt.Printf("hint %q\n", psk.IdentityHint)
+			psk.Identity, psk.PreSharedKey = []byte("device 7"), key
+			return nil
+		},
+	}
+	client, server := connect(clientCfg, serverCfg)
+	defer client.Close()
+	defer server.Close()
+	fmt.Printf("%s %s\n", server.PSKIdentity(), server.SessionCipher().Name)
+	// Output:
+	// hint "example"
+	// device 7 ECDHE-PSK-CHACHA20-POLY1305
+}
+
+// pipe is a socket in memory: what one association sends is kept for the other.
+type pipe struct{ datagrams [][]byte }
+
+func (p *pipe) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, error) {
+	p.datagrams = append(p.datagrams, append([]byte(nil), b...))
+	return len(b), nil
+}
+
+// take returns the datagrams sent so far and forgets them.
+func (p *pipe) take() [][]byte {
+	sent := p.datagrams
+	p.datagrams = nil
+	return sent
+}
+
+// connect returns two associations in memory that have shaken hands, or tried to.
+func connect(clientCfg, serverCfg *dtls.Config) (client, server *dtls.Association) {
+	serverCfg.DisableCookieVerification = true // nobody can spoof an address in memory
+	client, err := dtls.NewAssociation(dtls.ClientMode, clientCfg)
+	check(err)
+	server, err = dtls.NewAssociation(dtls.ServerMode, serverCfg)
+	check(err)
+	check(client.SetPeer(netip.MustParseAddrPort("192.0.2.2:4433"), "localhost"))
+	check(server.SetPeer(netip.MustParseAddrPort("192.0.2.1:40000"), ""))
+	var up, down pipe
+	check(client.DoHandshake(&up, nil))
+	for len(up.datagrams)+len(down.datagrams) > 0 {
+		for _, d := range up.take() {
+			if err := server.DoHandshake(&down, d); err != nil {
+				return client, server
+			}
+		}
+		for _, d := range down.take() {
+			if err := client.DoHandshake(&up, d); err != nil {
+				return client, server
+			}
+		}
+	}
+	return client, server
+}
+
+// Everything that a Config can say.
+func ExampleConfig() {
+	cert, pool := selfSigned()
+	cfg := &dtls.Config{
+		Certificates:          []tls.Certificate{cert},
+		RootCAs:               pool,
+		ClientCAs:             pool,
+		PeerVerifyMode:        dtls.VerifyPeer, // or AutoVerifyPeer, QueryPeer, VerifyNone
+		PeerVerifyDepth:       3,
+		ServerName:            "localhost",
+		NextProtos:            []string{"coap"},
+		MinVersion:            dtls.VersionDTLS12,
+		MaxVersion:            dtls.VersionDTLS12,
+		CipherList:            dtls.DefaultCipherList,
+		HandshakeTimeout:      10 * time.Second, // dtls.DefaultHandshakeTimeout is 30 s
+		RetransmissionTimeout: 200 * time.Millisecond,
+	}
+	other := cfg.Clone() // a Config in use is not changed: its copy is
+	other.NextProtos = nil
+	client, server := connect(other, cfg)
+	defer client.Close()
+	defer server.Close()
+	fmt.Println(dtls.VersionName(client.SessionProtocol()), client.SessionCipher().Name)
+	fmt.Println(server.PeerCertificate().Subject(), len(server.PeerCertificateChain()))
+	fmt.Printf("%q\n", client.NegotiatedProtocol())
+	fmt.Println(dtls.MinRetransmissionTimeout < dtls.DefaultRetransmissionTimeout, dtls.DefaultHandshakeTimeout)
+
+	cfg = &dtls.Config{MinVersion: dtls.VersionDTLS10, CipherList: "NO-SUCH-CIPHER"}
+	fmt.Println(errors.Is(cfg.Validate(dtls.ClientMode), dtls.ErrTLSInitialization))
+	// Output:
+	// DTLS 1.2 ECDHE-ECDSA-AES256-GCM-SHA384
+	// CN=localhost 1
+	// ""
+	// true 30s
+	// true
+}
+
+// A peer whose certificate OpenSSL objects to: the handshake waits for a decision.
+func ExampleAssociation_ResumeHandshake() {
+	cert, _ := selfSigned()
+	client, server := connect(&dtls.Config{RootCAs: dtls.SystemCertPool()}, &dtls.Config{Certificates: []tls.Certificate{cert}})
+	defer client.Close()
+	defer server.Close()
+	fmt.Println(client.HandshakeState() == dtls.PeerVerificationFailed, client.DTLSError() == dtls.ErrPeerVerification)
+	var objections []dtls.VerificationError = client.PeerVerificationErrors()
+	fmt.Println(objections[0].Depth, objections[0].Certificate.Subject())
+	var sock pipe
+	if objections[0].Code == dtls.NoPeerCertificate {
+		_ = client.AbortHandshake(&sock) // tells the server by an alert
+	}
+	client.IgnoreVerificationErrors(objections...)
+	fmt.Println(client.ResumeHandshake(&sock), client.HandshakeState())
+	// Output:
+	// true true
+	// 0 CN=localhost
+	// <nil> HandshakeInProgress
+}
+
+// The settings and the questions of an association that has not started yet.
+func ExampleAssociation() {
+	a, err := dtls.NewAssociation(dtls.ServerMode, &dtls.Config{PSK: func(*dtls.PSK) error { return nil }})
+	check(err)
+	defer a.Close()
+	check(a.SetPeer(netip.MustParseAddrPort("192.0.2.1:40000"), ""))
+	check(a.SetPeerVerificationName("client.example.org"))
+	a.SetMTUHint(dtls.DefaultMTUHint)
+	check(a.SetCookieGeneratorParameters(dtls.GeneratorParameters{Hash: "SHA384", Secret: []byte("of the verifier")}))
+	check(a.SetDTLSConfiguration(&dtls.Config{PSK: a.DTLSConfiguration().PSK, PSKIdentityHint: "other"}))
+	due := make(chan struct{}, 1)
+	a.SetHandshakeTimeoutFunc(func() { due <- struct{}{} })
+
+	fmt.Println(a.Mode(), a.PeerAddress(), a.PeerPort(), a.PeerVerificationName(), a.MTUHint())
+	fmt.Println(a.CookieGeneratorParameters().Hash, a.HandshakeState(), a.MaxDatagramSize())
+	var sock dtls.DatagramWriter = &pipe{}
+	_, err = a.WriteDatagramEncrypted(sock, make([]byte, dtls.MaxPayload))
+	fmt.Println(errors.Is(err, dtls.ErrInvalidOperation))
+	fmt.Println(a.DTLSErrorString())
+	// Output:
+	// server 192.0.2.1 40000 client.example.org 1280
+	// SHA384 HandshakeNotStarted 0
+	// true
+	// dtls: write datagram: invalid operation: not possible in state HandshakeNotStarted
+}
+
+// What the kinds of errors ask for.
+func ExampleError() {
+	next := func(err error) string {
+		var e *dtls.Error
+		if !errors.As(err, &e) {
+			return "go on"
+		}
+		switch e.Code {
+		case dtls.NoError:
+			return "go on"
+		case dtls.ErrInvalidInputParameters, dtls.ErrInvalidOperation, dtls.ErrTLSInitialization:
+			return "mend the program or its configuration"
+		case dtls.ErrUnderlyingSocket, dtls.ErrTLSNonFatal:
+			return "go on: as if the network had lost a datagram"
+		case dtls.ErrRemoteClosedConnection:
+			return "forget the association: the peer has closed it"
+		case dtls.ErrPeerVerification:
+			return "resume or abort"
+		}
+		for _, entry := range e.Stack() {
+			fmt.Println(entry.Library, entry.Reason)
+		}
+		return "forget the association: it has failed"
+	}
+	a, err := dtls.NewAssociation(dtls.ClientMode, nil)
+	check(err)
+	defer a.Close()
+	err = a.Shutdown(&pipe{})
+	fmt.Println(errors.Is(err, dtls.ErrInvalidOperation), next(err))
+	var code dtls.ErrorCode = a.DTLSError()
+	fmt.Println(code)
+	// Output:
+	// true mend the program or its configuration
+	// invalid operation
+}
+
+// A pool of one's own authorities, or the machine's with one more.
+func ExampleCertPool() {
+	pool := dtls.SystemCertPool()
+	fmt.Println(pool.AppendCertsFromPEM([]byte("junk")) != nil, pool.AppendCertsFromDER([]byte("junk")) != nil)
+	cert, _ := selfSigned()
+	fmt.Println(pool.AppendCertsFromDER(cert.Certificate[0]))
+	// Output:
+	// true true
+	// <nil>
+}
+
+// The states that an association goes through, and the zero values.
+func ExampleHandshakeState() {
+	for _, s := range []dtls.HandshakeState{
+		dtls.HandshakeNotStarted, dtls.HandshakeInProgress, dtls.PeerVerificationFailed, dtls.HandshakeComplete,
+	} {
+		fmt.Println(s)
+	}
+	for _, m := range []dtls.VerifyMode{dtls.AutoVerifyPeer, dtls.VerifyNone, dtls.QueryPeer, dtls.VerifyPeer} {
+		fmt.Print(int(m), " ")
+	}
+	var cipher dtls.Cipher // of an association without a session
+	var answer dtls.PSKFunc
+	var mode dtls.Mode
+	fmt.Println(cipher.Name == "", answer == nil, mode)
+	// Output:
+	// HandshakeNotStarted
+	// HandshakeInProgress
+	// PeerVerificationFailed
+	// HandshakeComplete
+	// 0 1 2 3 true true client
+}
