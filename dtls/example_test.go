@@ -21,91 +21,94 @@ import (
 	"github.com/ossldtls/ossldtls/verifier"
 )
 
-// serve answers every datagram of every client on one socket, until the socket is closed.
-func serve(sock *net.UDPConn, cfg *dtls.Config, verify *verifier.ClientVerifier) error {
-	clients := map[netip.AddrPort]*dtls.Association{}
-	buf := make([]byte, 65535)
-	for {
-		_ = sock.SetReadDeadline(nextTimeout(clients))
-		n, peer, err := sock.ReadFromUDPAddrPort(buf)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			for peer, a := range clients {
-				if _, err := a.HandleTimeout(sock); errors.Is(err, dtls.ErrTLSFatal) {
-					delete(clients, peer)
-				}
-			}
-			continue
-		} else if err != nil {
+// server is a server for any number of clients on one socket.
+type server struct {
+	sock    *net.UDPConn
+	cfg     *dtls.Config
+	verify  *verifier.ClientVerifier
+	clients map[netip.AddrPort]*dtls.Association
+}
+
+// receive handles one datagram.
+func (s *server) receive(datagram []byte, peer netip.AddrPort) error {
+	a := s.clients[peer]
+	if a == nil { // a stranger: nothing is kept until its cookie is right
+		ok, err := s.verify.VerifyClient(s.sock, datagram, peer)
+		if err != nil || !ok {
 			return err
 		}
-		a := clients[peer]
-		if a == nil { // a stranger: nothing is kept until its cookie is right
-			if ok, err := verify.VerifyClient(sock, buf[:n], peer); err != nil || !ok {
-				continue
-			}
-			if a, err = dtls.NewAssociation(dtls.ServerMode, cfg); err != nil {
-				return err
-			}
-			clients[peer] = a
-			_ = a.SetPeer(peer, "")
+		if a, err = dtls.NewAssociation(dtls.ServerMode, s.cfg); err != nil {
+			return err
 		}
-		if !a.IsConnectionEncrypted() {
-			err = a.DoHandshake(sock, buf[:n])
-		} else {
-			var payloads [][]byte
-			payloads, err = a.DecryptDatagram(sock, buf[:n])
-			for _, p := range payloads {
-				_, _ = a.WriteDatagramEncrypted(sock, fmt.Appendf(nil, "to you: %s", p))
-			}
-		}
-		if a.HandshakeState() == dtls.HandshakeNotStarted { // failed, or closed by the peer
-			log.Print(err)
-			_ = a.Close()
-			delete(clients, peer)
-		}
+		s.clients[peer] = a
+		_ = a.SetPeer(peer, "")
 	}
+	if !a.IsConnectionEncrypted() {
+		return a.DoHandshake(s.sock, datagram)
+	}
+	payloads, err := a.DecryptDatagram(s.sock, datagram)
+	for _, p := range payloads {
+		_, _ = a.WriteDatagramEncrypted(s.sock, fmt.Appendf(nil, "to you: %s", p))
+	}
+	return err
 }
 
-func nextTimeout(clients map[netip.AddrPort]*dtls.Association) (first time.Time) {
-	for _, a := range clients {
-		if due, ok := a.NextTimeout(); ok && (first.IsZero() || due.Before(first)) {
-			first = due
-		}
-	}
-	return first
-}
-
-// ask sends one datagram to a server and returns its answer.
-func ask(sock *net.UDPConn, server netip.AddrPort, cfg *dtls.Config, question string) (string, error) {
-	a, err := dtls.NewAssociation(dtls.ClientMode, cfg)
-	if err != nil {
-		return "", err
-	}
-	defer a.Close()
-	_ = a.SetPeer(server, "localhost")
+// run receives until the socket is closed. It sends flights again when they are due,
+// and forgets clients that have failed or closed.
+func (s *server) run() {
 	buf := make([]byte, 65535)
-	for err = a.DoHandshake(sock, nil); err == nil; {
-		due, _ := a.NextTimeout()
+	for {
+		var due time.Time
+		for peer, a := range s.clients {
+			if a.HandshakeState() == dtls.HandshakeNotStarted {
+				_ = a.Close()
+				delete(s.clients, peer)
+			} else if t, ok := a.NextTimeout(); ok && (due.IsZero() || t.Before(due)) {
+				due = t
+			}
+		}
+		_ = s.sock.SetReadDeadline(due)
+		n, peer, err := s.sock.ReadFromUDPAddrPort(buf)
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			for _, a := range s.clients {
+				_, _ = a.HandleTimeout(s.sock)
+			}
+		case err != nil:
+			return
+		default:
+			if err := s.receive(buf[:n], peer); err != nil {
+				log.Print(err)
+			}
+		}
+	}
+}
+
+// ask shakes hands, sends a question and returns the answer.
+func ask(sock *net.UDPConn, a *dtls.Association, question string) (answer string, err error) {
+	buf := make([]byte, 65535)
+	for err = a.DoHandshake(sock, nil); err == nil && answer == ""; {
+		due, _ := a.NextTimeout() // none once the handshake is complete
 		_ = sock.SetReadDeadline(due)
 		n, _, readErr := sock.ReadFromUDPAddrPort(buf)
 		switch {
 		case errors.Is(readErr, os.ErrDeadlineExceeded):
-			_, err = a.HandleTimeout(sock)
+			_, err = a.HandleTimeout(sock) // sends the last flight again
 		case readErr != nil:
 			err = readErr
-		case !a.IsConnectionEncrypted():
-			if err = a.DoHandshake(sock, buf[:n]); err == nil && a.IsConnectionEncrypted() {
-				_, err = a.WriteDatagramEncrypted(sock, []byte(question))
+		case a.IsConnectionEncrypted():
+			var payloads [][]byte
+			payloads, err = a.DecryptDatagram(sock, buf[:n])
+			for _, p := range payloads {
+				answer += string(p)
 			}
 		default:
-			var payloads [][]byte
-			if payloads, err = a.DecryptDatagram(sock, buf[:n]); len(payloads) > 0 {
-				answer := string(payloads[0])
-				return answer, a.Shutdown(sock)
+			if err = a.DoHandshake(sock, buf[:n]); a.IsConnectionEncrypted() {
+				_, err = a.WriteDatagramEncrypted(sock, []byte(question))
 			}
 		}
 	}
-	return "", err
+	return answer, err
 }
 
 // listenUDP returns a socket on a free port of the loopback interface.
@@ -149,19 +152,23 @@ func Example() {
 	log.SetOutput(io.Discard)
 	defer log.SetOutput(os.Stderr)
 
-	server, addr := listenUDP()
-	done := make(chan error)
-	go func() { done <- serve(server, &dtls.Config{Certificates: []tls.Certificate{cert}}, verify) }()
+	sock, addr := listenUDP()
+	s := &server{sock, &dtls.Config{Certificates: []tls.Certificate{cert}}, verify, map[netip.AddrPort]*dtls.Association{}}
+	done := make(chan struct{})
+	go func() { s.run(); close(done) }()
 
 	client, _ := listenUDP()
-	answer, err := ask(client, addr, &dtls.Config{RootCAs: pool}, "hello")
-	fmt.Println(answer, err)
-
-	// The server has closed its end when it has answered close_notify.
+	a, err := dtls.NewAssociation(dtls.ClientMode, &dtls.Config{RootCAs: pool})
+	check(err)
+	check(a.SetPeer(addr, "localhost"))
+	fmt.Println(ask(client, a, "hello"))
+	check(a.Shutdown(client))
+	check(a.Close())
 	_ = client.SetReadDeadline(time.Now().Add(10 * time.Second))
-	_, _, _ = client.ReadFromUDPAddrPort(make([]byte, 2048))
+	_, _, _ = client.ReadFromUDPAddrPort(make([]byte, 2048)) // the server's close_notify
+
 	_ = client.Close()
-	_ = server.Close()
+	_ = sock.Close()
 	<-done
 	// Output: to you: hello <nil>
 }
@@ -337,9 +344,10 @@ func ExampleError() {
 			return "forget the association: the peer has closed it"
 		case dtls.ErrPeerVerification:
 			return "resume or abort"
-		}
-		for _, entry := range e.Stack() {
-			fmt.Println(entry.Library, entry.Reason)
+		case dtls.ErrTLSFatal:
+			for _, entry := range e.Stack() {
+				fmt.Println(entry.Library, entry.Reason)
+			}
 		}
 		return "forget the association: it has failed"
 	}
