@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -26,15 +27,21 @@ func (p *pair) carryWithTimers() {
 		}
 		timeouts++
 		require.Less(p.t, timeouts, 8, "the handshake does not get on")
-		faketime.Advance(10 * time.Second)
-		if p.client.HandshakeState() == HandshakeInProgress {
-			_, err := p.client.HandleTimeout(&p.fromClient)
-			require.NoError(p.t, err)
-		}
-		if p.server.HandshakeState() == HandshakeInProgress {
-			_, err := p.server.HandleTimeout(&p.fromServer)
-			require.NoError(p.t, err)
-		}
+		p.runTimersOut()
+	}
+}
+
+// runTimersOut makes both retransmission timers due and handles them.
+func (p *pair) runTimersOut() {
+	p.t.Helper()
+	faketime.Advance(10 * time.Second)
+	if p.client.HandshakeState() == HandshakeInProgress {
+		_, err := p.client.HandleTimeout(&p.fromClient)
+		require.NoError(p.t, err)
+	}
+	if p.server.HandshakeState() == HandshakeInProgress {
+		_, err := p.server.HandleTimeout(&p.fromServer)
+		require.NoError(p.t, err)
 	}
 }
 
@@ -113,6 +120,50 @@ func TestHandshakeSurvivesTheNetwork(t *testing.T) {
 						p.echo("after the harm")
 					})
 				}
+			}
+		}
+	}
+}
+
+// Every whole flight, in either direction, is lost, doubled, or arrives backwards.
+func TestHandshakeSurvivesTheLossOfFlights(t *testing.T) {
+	client, server := longFlights(t)
+	for name, harm := range map[string]func(flight [][]byte) [][]byte{
+		"lost":      func([][]byte) [][]byte { return nil },
+		"doubled":   func(flight [][]byte) [][]byte { return append(flight, flight...) },
+		"backwards": func(flight [][]byte) [][]byte { slices.Reverse(flight); return flight },
+	} {
+		for at := 0; ; at++ {
+			p := newPair(t, client, server)
+			flights := 0
+			carry := func(end *dgramtest.End) [][]byte {
+				flight := end.Take()
+				if len(flight) == 0 {
+					return nil
+				}
+				flights++
+				if flights == at+1 {
+					return harm(flight)
+				}
+				return flight
+			}
+			require.NoError(t, p.client.DoHandshake(&p.fromClient, nil))
+			for timeouts := 0; p.client.HandshakeState() != HandshakeComplete || p.server.HandshakeState() != HandshakeComplete; {
+				before := flights
+				clientErr, serverErr := p.deliver(carry(&p.fromClient), carry(&p.fromServer))
+				require.NoError(t, errors.Join(clientErr, serverErr), "%s, flight %d", name, at)
+				if flights == before {
+					timeouts++
+					require.Less(t, timeouts, 8, "%s, flight %d: the handshake does not get on", name, at)
+					p.runTimersOut()
+				}
+			}
+			p.fromClient.Take()
+			p.fromServer.Take()
+			p.echo("after the harm")
+			if flights <= at {
+				require.GreaterOrEqual(t, at, 6, "six flights with the cookie's")
+				break
 			}
 		}
 	}

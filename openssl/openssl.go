@@ -10,7 +10,7 @@
 package openssl
 
 /*
-#cgo CFLAGS: -std=gnu11 -Wall -Wextra
+#cgo CFLAGS: -std=gnu11
 #cgo !openssl_static pkg-config: libssl libcrypto
 
 #include "shim.h"
