@@ -1,0 +1,53 @@
+//go:build interop
+
+package interop
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const sClientName = "openssl s_client -dtls1_2"
+
+// TestServerOpenSSL has openssl s_client speak to our server.
+func TestServerOpenSSL(t *testing.T) {
+	p := newPKI(t)
+	for _, s := range append(append(scenarios, withALPN), withoutCookies...) {
+		check(t, s.opensslName(sClientName), "our server", s.what, func(r *row) {
+			e, client := s.serverToOpenSSL(r, p)
+			converse(e, client)
+			client.say("Q")
+			e.expectClose()
+			require.Zero(r, client.exit())
+		})
+	}
+	check(t, sClientName, "our server", "we close", func(r *row) {
+		e, client := scenarios[1].serverToOpenSSL(r, p)
+		converse(e, client)
+		e.shutdown(true)
+		client.await(`^closed$`)
+		require.Zero(r, client.exit())
+	})
+}
+
+// serverToOpenSSL completes a handshake with s_client and checks what both say of it.
+func (s scenario) serverToOpenSSL(r *row, p *pki) (*endpoint, *process) {
+	r.Helper()
+	l := listen(r, s.loopback(), s.serverConfig(r, p))
+	l.mtu = s.mtu
+	client := sClient(r, l.wire.addr(), s.sClientFlags(p)...)
+	e := l.acceptComplete()
+	version, suite := sClientSession(client)
+	s.requireAgreed(e, p, version, suite)
+	client.await(`^SSL_connect:.* read finished$`)
+	if s.psk {
+		client.await(`^ *PSK identity hint: ` + pskHint + `$`)
+	} else {
+		client.await(`^ *Verify return code: 0 \(ok\)$`)
+	}
+	if s.alpn {
+		client.await(`^ALPN protocol: ` + agreedProto + `$`)
+	}
+	return e, client
+}
