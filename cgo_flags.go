@@ -8,8 +8,8 @@
 //   - By default the flags come from pkg-config (libssl and libcrypto), so
 //     PKG_CONFIG_PATH selects another OpenSSL than the system's.
 //   - With the build tag openssl_static, libssl.a and libcrypto.a are linked into
-//     the program. They are looked for in the linker's default folders;
-//     CGO_CFLAGS and CGO_LDFLAGS (-I and -L) name others.
+//     the program; what they need themselves (dl, and zlib or zstd in some builds)
+//     comes from pkg-config too.
 //   - OpenSSL 1.1.1 is the floor. Older versions, and libraries that only look
 //     like OpenSSL, are refused by the C compiler with a sentence that says so.
 //
@@ -23,8 +23,10 @@ package ossldtls
 
 /*
 #cgo !openssl_static pkg-config: libssl libcrypto
-#cgo openssl_static,linux LDFLAGS: -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic -ldl -lpthread
-#cgo openssl_static,!linux LDFLAGS: -lssl -lcrypto
+// The archives first; pkg-config then names what they need themselves, and the shared
+// libraries once more, of which nothing is needed any longer.
+#cgo openssl_static,linux LDFLAGS: -Wl,-Bstatic -lssl -lcrypto -Wl,-Bdynamic -Wl,--as-needed
+#cgo openssl_static pkg-config: --static libssl libcrypto
 
 #if !defined(__has_include) || __has_include(<openssl/opensslv.h>)
 #include <openssl/opensslv.h>
