@@ -1,0 +1,49 @@
+// Listening: DTLSv1_listen for a stranger's datagram.
+
+#include <string.h>
+
+#include "shim_internal.h"
+
+odtls_result odtls_listen(odtls_conn *c, odtls_cookie *key, const uint8_t *peer, size_t peer_len,
+                          const uint8_t *in, size_t in_len, odtls_sink out) {
+	odtls_result r;
+	size_t first = 0, before = out.used;
+	int ret;
+
+	odtls_op_begin(c, out);
+	c->alert_in = c->alert_out = -1;
+	c->established = c->failed = 0;
+	if (peer_len > sizeof c->peer || !odtls_first_hello(in, in_len, &first)) {
+		memset(&r, 0, sizeof r);
+		r.flags = ODTLS_FILTERED;
+		r.alert_in = r.alert_out = -1;
+		r.timeout_us = -1;
+		r.out_used = out.used;
+		return r;
+	}
+	if (c->client == NULL && (c->client = BIO_ADDR_new()) == NULL) {
+		r = odtls_op_end(c, -1, 0);
+		r.err = SSL_ERROR_SYSCALL;
+		return r;
+	}
+	memcpy(c->peer, peer, peer_len);
+	c->peer_len = peer_len;
+	c->key = key;
+	// Only the first record: later versions would go on to the records behind it.
+	c->in = in;
+	c->in_len = first;
+	ret = DTLSv1_listen(c->ssl, c->client);
+	c->key = NULL;
+	c->cookie_verified = ret > 0;
+	// 0 says "no verified hello yet", which SSL_get_error would take for an end of file.
+	r = odtls_op_end(c, ret == 0 ? 1 : ret, 0);
+	r.ret = ret;
+	r.timeout_us = -1;
+	// The peer is unproven: an answer larger than the question would make this an amplifier.
+	if (ret <= 0 && r.out_used - before > in_len) {
+		r.n_out = 0;
+		r.out_used = before;
+		r.flags |= ODTLS_TOO_LARGE;
+	}
+	return r;
+}
