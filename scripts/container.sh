@@ -184,7 +184,7 @@ say "building $image with $engine from $base"
 case $engine in
 docker) docker build "${options[@]}" . ;;
 podman) podman build --pull=never "${options[@]}" . ;;
-buildah) buildah bud --isolation chroot --pull-never --layers "${options[@]}" . ;;
+buildah) buildah bud --isolation chroot --pull-never --layers --force-rm "${options[@]}" . ;;
 *) die "no way to build with $engine is known" ;;
 esac
 say "$image built, all tests passed in it"
