@@ -130,10 +130,13 @@ func (a *Association) listen(op string, hello []byte) error {
 // step ends an operation of the handshake: it looks at the peer's certificate, sends,
 // and moves the state on.
 func (a *Association) step(op string, sock DatagramWriter, err error) error {
-	if err == nil && a.objects() {
-		a.state = PeerVerificationFailed
-		a.stopTimer()
-		return a.fail(ErrPeerVerification, op, a.firstObjection().Text, nil)
+	if a.objects() {
+		if err == nil {
+			a.state = PeerVerificationFailed
+			a.stopTimer()
+			return a.fail(ErrPeerVerification, op, a.firstObjection().Text, nil)
+		}
+		a.out.Reset() // a flight may be in it that is not for this peer
 	}
 	sent := a.flush(sock)
 	if err != nil {

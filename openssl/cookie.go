@@ -70,7 +70,7 @@ func (k *CookieKey) Cookie(dst []byte, peer netip.AddrPort) ([]byte, error) {
 	return append(dst, out[:size]...), nil
 }
 
-// Close frees the key. Operations that use it at this moment are not disturbed.
+// Close frees the key, which must not be in use at this moment.
 func (k *CookieKey) Close() {
 	if k.k == nil {
 		return

@@ -247,7 +247,8 @@ type Ctx struct {
 // Server reports whether connections of this context are servers.
 func (c *Ctx) Server() bool { return c.server }
 
-// Close gives the context up. Connections made before keep it alive for themselves.
+// Close gives the context up. Connections made before keep it alive for themselves; none
+// must be made at this moment.
 func (c *Ctx) Close() {
 	if c.c == nil {
 		return
