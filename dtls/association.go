@@ -130,9 +130,12 @@ func NewAssociation(mode Mode, cfg *Config) (*Association, error) {
 	return a, nil
 }
 
+// zeroConfig stands for a nil Config, so that this too is turned into a context once.
+var zeroConfig Config
+
 func (a *Association) configure(op string, cfg *Config) *Error {
 	if cfg == nil {
-		cfg = &Config{}
+		cfg = &zeroConfig
 	}
 	ctx, err := cfg.context(a.mode)
 	if err != nil {
@@ -160,6 +163,9 @@ func (a *Association) reset() {
 	if a.ssl != nil {
 		a.ssl.Close()
 		a.ssl = nil
+	}
+	if a.state != HandshakeNotStarted {
+		a.ignore = nil // meant for this session, and perhaps for this peer only
 	}
 	a.state = HandshakeNotStarted
 	a.out.Reset()

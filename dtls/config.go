@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -334,7 +335,7 @@ func (c *Config) setVerification(b *openssl.CtxBuilder, mode Mode) error {
 	return nil
 }
 
-func (c *Config) setExtras(b *openssl.CtxBuilder, _ Mode) error {
+func (c *Config) setExtras(b *openssl.CtxBuilder, mode Mode) error {
 	if d := c.RetransmissionTimeout; d != 0 && d < MinRetransmissionTimeout {
 		return fmt.Errorf("Config.RetransmissionTimeout: %v is less than %v", d, MinRetransmissionTimeout)
 	}
@@ -342,6 +343,12 @@ func (c *Config) setExtras(b *openssl.CtxBuilder, _ Mode) error {
 		if err := b.SetALPNProtos(c.NextProtos); err != nil {
 			return fmt.Errorf("Config.NextProtos: %w", err)
 		}
+	}
+	if c.PSKIdentityHint != "" && c.PSK == nil && mode == ServerMode {
+		return errors.New("Config.PSKIdentityHint: Config.PSK is missing")
+	}
+	if strings.Contains(c.ServerName, "\x00") || len(c.ServerName) > 255 {
+		return fmt.Errorf("Config.ServerName: %q is neither a host name nor an IP address", c.ServerName)
 	}
 	if c.PSK != nil {
 		if err := b.UsePSK(c.PSKIdentityHint); err != nil {

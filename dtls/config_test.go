@@ -45,27 +45,32 @@ func TestConfigThatIsWrong(t *testing.T) {
 		cfg  *Config
 		text []string
 	}{
-		"server without anything":    {&Config{}, []string{"Config.Certificates", "Config.PSK"}},
-		"key of another certificate": {serverWith(withKey(good, other.PrivateKey), nil), []string{"Config.Certificates[0]", "is not the key of", "CN=localhost"}},
-		"key of another kind":        {serverWith(withKey(good, rsa.PrivateKey), nil), []string{"2048 bits", "is not the key of"}},
-		"no key":                     {serverWith(withKey(good, nil), nil), []string{"no private key"}},
-		"nil key":                    {serverWith(withKey(good, (*openssl.PrivateKey)(nil)), nil), []string{"no private key"}},
-		"a crypto.Signer":            {serverWith(withKey(good, signer{}), nil), []string{"dtls.signer", "*openssl.PrivateKey"}},
-		"no certificate":             {serverWith(tls.Certificate{PrivateKey: good.PrivateKey}, nil), []string{"Config.Certificates[0]", "no certificate"}},
-		"junk in the chain":          {serverWith(junkChain, nil), []string{"certificate 1 of the chain"}},
-		"Ed25519 on a server":        {serverWith(ed25519, nil), []string{"ED25519", "DTLS 1.2"}},
-		"unknown cipher":             {serverWith(good, func(c *Config) { c.CipherList = "ECDHE+AESGCM:NO-SUCH-CIPHER" }), []string{"Config.CipherList", `"NO-SUCH-CIPHER"`}},
-		"no usable cipher":           {serverWith(good, func(c *Config) { c.MaxVersion, c.MinVersion = VersionDTLS10, VersionDTLS10 }), []string{"Config.CipherList", "build context"}},
-		"PSK suites without PSK":     {serverWith(good, func(c *Config) { c.CipherList = "PSK-AES128-GCM-SHA256" }), []string{"Config.CipherList", "pre-shared keys"}},
-		"unknown version":            {serverWith(good, func(c *Config) { c.MinVersion = tls.VersionTLS12 }), []string{"Config.MinVersion", "0x0303"}},
-		"versions swapped":           {serverWith(good, func(c *Config) { c.MinVersion, c.MaxVersion = VersionDTLS12, VersionDTLS10 }), []string{"lowest version is above"}},
-		"empty protocol":             {serverWith(good, func(c *Config) { c.NextProtos = []string{""} }), []string{"Config.NextProtos"}},
-		"long protocol":              {serverWith(good, func(c *Config) { c.NextProtos = []string{strings.Repeat("x", 256)} }), []string{"Config.NextProtos", "256 bytes"}},
-		"empty pool":                 {serverWith(good, func(c *Config) { c.ClientCAs = NewCertPool() }), []string{"Config.ClientCAs", "no certificate"}},
-		"depth":                      {serverWith(good, func(c *Config) { c.PeerVerifyDepth = -1 }), []string{"PeerVerifyDepth"}},
-		"mode":                       {serverWith(good, func(c *Config) { c.PeerVerifyMode = 9 }), []string{"PeerVerifyMode"}},
-		"timer too short":            {serverWith(good, func(c *Config) { c.RetransmissionTimeout = time.Millisecond }), []string{"Config.RetransmissionTimeout", "20ms"}},
-		"zero byte in the hint":      {&Config{PSK: psk, PSKIdentityHint: "a\x00"}, []string{"Config.PSKIdentityHint"}},
+		"server without anything":        {&Config{}, []string{"Config.Certificates", "Config.PSK"}},
+		"key of another certificate":     {serverWith(withKey(good, other.PrivateKey), nil), []string{"Config.Certificates[0]", "is not the key of", "CN=localhost"}},
+		"key of another kind":            {serverWith(withKey(good, rsa.PrivateKey), nil), []string{"2048 bits", "is not the key of"}},
+		"no key":                         {serverWith(withKey(good, nil), nil), []string{"no private key"}},
+		"nil key":                        {serverWith(withKey(good, (*openssl.PrivateKey)(nil)), nil), []string{"no private key"}},
+		"a crypto.Signer":                {serverWith(withKey(good, signer{}), nil), []string{"dtls.signer", "*openssl.PrivateKey"}},
+		"no certificate":                 {serverWith(tls.Certificate{PrivateKey: good.PrivateKey}, nil), []string{"Config.Certificates[0]", "no certificate"}},
+		"junk in the chain":              {serverWith(junkChain, nil), []string{"certificate 1 of the chain"}},
+		"Ed25519 on a server":            {serverWith(ed25519, nil), []string{"ED25519", "DTLS 1.2"}},
+		"unknown cipher":                 {serverWith(good, func(c *Config) { c.CipherList = "ECDHE+AESGCM:NO-SUCH-CIPHER" }), []string{"Config.CipherList", `"NO-SUCH-CIPHER"`}},
+		"no usable cipher":               {serverWith(good, func(c *Config) { c.MaxVersion, c.MinVersion = VersionDTLS10, VersionDTLS10 }), []string{"Config.CipherList", "build context"}},
+		"PSK suites without PSK":         {serverWith(good, func(c *Config) { c.CipherList = "PSK-AES128-GCM-SHA256" }), []string{"Config.CipherList", "pre-shared keys"}},
+		"unknown version":                {serverWith(good, func(c *Config) { c.MinVersion = tls.VersionTLS12 }), []string{"Config.MinVersion", "0x0303"}},
+		"versions swapped":               {serverWith(good, func(c *Config) { c.MinVersion, c.MaxVersion = VersionDTLS12, VersionDTLS10 }), []string{"lowest version is above"}},
+		"empty protocol":                 {serverWith(good, func(c *Config) { c.NextProtos = []string{""} }), []string{"Config.NextProtos"}},
+		"long protocol":                  {serverWith(good, func(c *Config) { c.NextProtos = []string{strings.Repeat("x", 256)} }), []string{"Config.NextProtos", "256 bytes"}},
+		"empty pool":                     {serverWith(good, func(c *Config) { c.ClientCAs = NewCertPool() }), []string{"Config.ClientCAs", "no certificate"}},
+		"depth":                          {serverWith(good, func(c *Config) { c.PeerVerifyDepth = -1 }), []string{"PeerVerifyDepth"}},
+		"mode":                           {serverWith(good, func(c *Config) { c.PeerVerifyMode = 9 }), []string{"PeerVerifyMode"}},
+		"timer too short":                {serverWith(good, func(c *Config) { c.RetransmissionTimeout = time.Millisecond }), []string{"Config.RetransmissionTimeout", "20ms"}},
+		"two certificates of a kind":     {serverWith(good, func(c *Config) { c.Certificates = append(c.Certificates, other) }), []string{"Config.Certificates[1]", "not replacing certificate"}},
+		"suites of another kind of key":  {serverWith(good, func(c *Config) { c.CipherList = "ECDHE-RSA-AES128-GCM-SHA256" }), []string{"Config.CipherList", "certificates"}},
+		"suites that need a certificate": {&Config{PSK: psk, CipherList: "ECDHE-RSA-AES128-GCM-SHA256"}, []string{"Config.CipherList", "certificates"}},
+		"hint without PSK":               {serverWith(good, func(c *Config) { c.PSKIdentityHint = "hint" }), []string{"Config.PSKIdentityHint", "Config.PSK"}},
+		"server name":                    {serverWith(good, func(c *Config) { c.ServerName = "a\x00b" }), []string{"Config.ServerName"}},
+		"zero byte in the hint":          {&Config{PSK: psk, PSKIdentityHint: "a\x00"}, []string{"Config.PSKIdentityHint"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := test.cfg.Validate(ServerMode)
@@ -82,9 +87,11 @@ func TestConfigThatIsWrong(t *testing.T) {
 
 func TestConfigIsBuiltOnce(t *testing.T) {
 	client, server := certConfigs(t)
-	for mode, cfg := range map[Mode]*Config{ClientMode: client, ServerMode: server} {
-		first, err := cfg.context(mode)
+	for cfg, mode := range map[*Config]Mode{client: ClientMode, server: ServerMode, nil: ClientMode} {
+		a, err := NewAssociation(mode, cfg)
 		require.NoError(t, err)
+		first := a.ctx
+		require.NoError(t, a.Close())
 		for range 3 {
 			a, err := NewAssociation(mode, cfg)
 			require.NoError(t, err)

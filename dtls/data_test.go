@@ -84,13 +84,14 @@ func TestHandshakeDatagramsKeepToTheMTU(t *testing.T) {
 				limit := min(max(mtu, 320), 4096+48) - headers
 				assert.LessOrEqual(t, p.fromClient.Max, limit, "client, MTU %d, %s", mtu, suite)
 				assert.LessOrEqual(t, p.fromServer.Max, limit, "server, MTU %d, %s", mtu, suite)
-				if mtu < 320 || mtu > 4000 {
-					continue
+				// MaxDatagramSize fits, and a byte more does not.
+				packet := max(mtu, 320) - headers
+				for more, fits := range map[int]bool{0: true, 1: false} {
+					sent := p.fromClient.Bytes
+					_, err := p.client.WriteDatagramEncrypted(&p.fromClient, make([]byte, p.client.MaxDatagramSize()+more))
+					require.NoError(t, err)
+					assert.Equal(t, fits, p.fromClient.Bytes-sent <= packet, "%d more, MTU %d, %s", more, mtu, suite)
 				}
-				sent := p.fromClient.Bytes
-				_, err := p.client.WriteDatagramEncrypted(&p.fromClient, make([]byte, p.client.MaxDatagramSize()))
-				require.NoError(t, err)
-				assert.LessOrEqual(t, p.fromClient.Bytes-sent, limit, "MaxDatagramSize fits")
 			}
 		}
 	}

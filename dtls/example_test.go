@@ -60,7 +60,7 @@ func (s *server) run() {
 	for {
 		var due time.Time
 		for peer, a := range s.clients {
-			if a.HandshakeState() == dtls.HandshakeNotStarted {
+			if state := a.HandshakeState(); state == dtls.HandshakeNotStarted || state == dtls.PeerVerificationFailed {
 				_ = a.Close()
 				delete(s.clients, peer)
 			} else if t, ok := a.NextTimeout(); ok && (due.IsZero() || t.Before(due)) {
@@ -88,11 +88,14 @@ func (s *server) run() {
 func ask(sock *net.UDPConn, a *dtls.Association, question string) (answer string, err error) {
 	buf := make([]byte, 65535)
 	for err = a.DoHandshake(sock, nil); err == nil && answer == ""; {
-		due, _ := a.NextTimeout() // none once the handshake is complete
+		due, ok := a.NextTimeout() // none once the handshake is complete
+		if !ok {
+			due = time.Now().Add(10 * time.Second)
+		}
 		_ = sock.SetReadDeadline(due)
 		n, _, readErr := sock.ReadFromUDPAddrPort(buf)
 		switch {
-		case errors.Is(readErr, os.ErrDeadlineExceeded):
+		case errors.Is(readErr, os.ErrDeadlineExceeded) && ok:
 			_, err = a.HandleTimeout(sock) // sends the last flight again
 		case readErr != nil:
 			err = readErr

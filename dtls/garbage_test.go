@@ -47,6 +47,8 @@ func junk(rng *rand.Rand, real []byte, seen, foreign [][]byte) [][]byte {
 		epoch0(22, 2, 0, 0, 9, 0, 2, 0, 0, 8, 0, 0, 8),
 		epoch0(21, 2),
 		epoch0(21, 9, 40),
+		epoch0(21, 1, 112), // a warning: unrecognized_name
+		epoch0(21, 1, 0),   // close_notify
 		epoch0(20, 1, 1),
 		epoch0(23, 1, 1),
 		epoch0(24, 1, 0, 200),

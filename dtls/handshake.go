@@ -45,7 +45,19 @@ func (a *Association) DoHandshake(sock DatagramWriter, datagram []byte) error {
 	if a.expired() {
 		return a.expire(op, sock)
 	}
+	return a.shake(op, sock, datagram)
+}
+
+func (a *Association) shake(op string, sock DatagramWriter, datagram []byte) error {
+	returned := false
+	defer func() {
+		if !returned { // a callback has panicked, and OpenSSL has given up
+			_ = a.flush(sock)
+			a.reset()
+		}
+	}()
 	_, err := a.ssl.DoHandshake(datagram, &a.out)
+	returned = true
 	return a.step(op, sock, err)
 }
 
@@ -70,8 +82,7 @@ func (a *Association) start(op string, sock DatagramWriter, datagram []byte) err
 		datagram = nil // OpenSSL has kept it
 	}
 	a.state = HandshakeInProgress
-	_, err := a.ssl.DoHandshake(datagram, &a.out)
-	return a.step(op, sock, err)
+	return a.shake(op, sock, datagram)
 }
 
 // open makes the SSL and forgets what the session before it has left.
@@ -262,7 +273,8 @@ func (a *Association) ResumeHandshake(sock DatagramWriter) error {
 }
 
 // AbortHandshake gives the handshake up and tells the peer by a fatal alert: in
-// PeerVerificationFailed the one for the first objection, in HandshakeInProgress
+// PeerVerificationFailed the one for the first objection (close_notify on a client
+// whose server has shown no certificate at all), in HandshakeInProgress
 // user_canceled (or unexpected_message, where this side has sent its Finished). The
 // association is then in HandshakeNotStarted and can be started anew. Errors:
 // [ErrInvalidOperation] in any other state, [ErrInvalidInputParameters] if sock is
@@ -275,13 +287,20 @@ func (a *Association) AbortHandshake(sock DatagramWriter) error {
 	if sock == nil {
 		return a.fail(ErrInvalidInputParameters, op, "the socket is nil", nil)
 	}
-	alert, held := openssl.AlertUserCanceled, false
-	if a.state == PeerVerificationFailed {
+	var err error
+	switch {
+	case a.state == HandshakeInProgress:
+		err = a.ssl.Abort(openssl.AlertUserCanceled, false, &a.out)
+	case a.mode == ClientMode && a.ssl.HandshakeDone():
+		// Only the end has shown that there is no certificate: the peer is complete already,
+		// and reads no alert of epoch 0.
+		err = a.ssl.Shutdown(&a.out)
+	default:
 		// What was held back is dropped: the peer still reads in epoch 0.
-		alert, held = a.firstObjection().alert(), true
 		a.out.Reset()
+		err = a.ssl.Abort(a.firstObjection().alert(), true, &a.out)
 	}
-	err := errors.Join(a.ssl.Abort(alert, held, &a.out), a.flush(sock))
+	err = errors.Join(err, a.flush(sock))
 	a.reset()
 	a.verifyErrors, a.ignore = nil, nil
 	if err != nil {

@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -81,4 +82,17 @@ func TestPanicInPSKCallbackReachesTheCaller(t *testing.T) {
 	_, server := pskConfigs()
 	p := newPair(t, &Config{PSK: func(*PSK) error { panic("boom") }}, server)
 	assert.PanicsWithValue(t, "boom", func() { _, _ = p.shake() })
+	assert.Equal(t, HandshakeNotStarted, p.client.HandshakeState())
+	assert.NotEmpty(t, p.fromClient.Take(), "OpenSSL's alert is sent")
+}
+
+// Every word of the default list for pre-shared keys, and every suite of each.
+func TestEveryDefaultPSKSuite(t *testing.T) {
+	for _, list := range strings.Split(pskCipherList, ":") {
+		client, server := pskConfigs()
+		client.CipherList, server.CipherList = list, list
+		p := newPair(t, client, server).mustShake()
+		assert.Contains(t, p.client.SessionCipher().Name, "PSK", list)
+		p.echo("hello")
+	}
 }

@@ -53,7 +53,8 @@ func (a *Association) PeerVerificationErrors() []VerificationError {
 // IgnoreVerificationErrors names the objections that do not count: the same code,
 // and the same certificate unless that is nil. It may be called before the handshake,
 // for what is known to come, or in PeerVerificationFailed before ResumeHandshake. Each
-// call replaces what the one before has named. Corresponds to
+// call replaces what the one before has named, and the end of the session forgets it:
+// what is ignored for one peer is not for the next. Corresponds to
 // QDtls::ignoreVerificationErrors.
 func (a *Association) IgnoreVerificationErrors(errs ...VerificationError) {
 	a.ignore = append([]VerificationError(nil), errs...)

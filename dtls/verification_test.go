@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"testing"
 
@@ -15,7 +16,6 @@ import (
 const (
 	codeExpired         = 10
 	codeNoIssuerLocally = 20
-	codeLeafSignature   = 21
 	codeHostname        = 62
 	codeIPAddress       = 64
 )
@@ -31,11 +31,11 @@ type badPeer struct {
 
 var badPeers = []badPeer{
 	{name: "expired", leaf: certtest.Leaf{Expired: true}, verify: "localhost", codes: []int{codeExpired}, alert: "certificate expired"},
-	{name: "unknown authority", unknown: true, verify: "localhost", codes: []int{codeNoIssuerLocally, codeLeafSignature}, alert: "unknown ca"},
+	{name: "unknown authority", unknown: true, verify: "localhost", codes: []int{codeNoIssuerLocally}, alert: "unknown ca"},
 	{name: "other host", verify: "example.org", codes: []int{codeHostname}, alert: "bad certificate"},
 	{name: "other address", verify: "192.0.2.77", codes: []int{codeIPAddress}, alert: "bad certificate"},
 	{name: "everything", leaf: certtest.Leaf{Expired: true}, unknown: true, verify: "example.org",
-		codes: []int{codeNoIssuerLocally, codeLeafSignature, codeExpired, codeHostname}},
+		codes: []int{codeNoIssuerLocally, codeExpired, codeHostname}},
 }
 
 func (b badPeer) pair(t *testing.T) *pair {
@@ -149,7 +149,7 @@ func TestIgnoringSomethingElseDoesNotHelp(t *testing.T) {
 func TestServerVerifiesTheClient(t *testing.T) {
 	ca, other := certtest.NewCA(t, "root"), certtest.NewCA(t, "other")
 	serverCert := ca.Issue(t, certtest.Leaf{})
-	unknown := []int{codeNoIssuerLocally, codeLeafSignature}
+	unknown := []int{codeNoIssuerLocally}
 	for name, test := range map[string]struct {
 		issuer *certtest.CA // nil: no certificate
 		mode   VerifyMode
@@ -244,8 +244,8 @@ func TestNamesThatAreVerified(t *testing.T) {
 			assertError(t, clientErr, ErrPeerVerification)
 		})
 	}
-	p := newPair(t, &Config{ServerName: "not\x00a name"}, server)
-	require.NoError(t, p.client.SetPeerVerificationName(""))
+	p := newPair(t, nil, server)
+	require.NoError(t, p.client.SetPeerVerificationName("not\x00a name"))
 	clientErr, _ := p.shake()
 	assertError(t, clientErr, ErrTLSInitialization)
 }
@@ -278,5 +278,63 @@ func TestAbortInMidHandshakeSendsTheAlert(t *testing.T) {
 			aborted++
 		}
 		assert.NotZero(t, aborted, mode)
+	}
+}
+
+// What is ignored for one peer is not for the next.
+func TestIgnoringEndsWithTheSession(t *testing.T) {
+	bad := badPeer{unknown: true, verify: "example.org"}
+	p := bad.pair(t)
+	codes := []VerificationError{{Code: codeNoIssuerLocally}, {Code: codeHostname}}
+	p.client.IgnoreVerificationErrors(codes...)
+	p.mustShake()
+	require.NoError(t, p.client.Shutdown(&p.fromClient))
+	_, _ = p.carry()
+	p.fromServer.Take()
+	clientErr, _ := p.shake()
+	assertError(t, clientErr, ErrPeerVerification)
+}
+
+// Objections that have no room any more end the handshake: nothing is passed over.
+func TestMoreObjectionsThanAreKept(t *testing.T) {
+	ca := certtest.NewCA(t, "root")
+	issuer := ca
+	for i := range 40 {
+		issuer = issuer.IntermediateWithCriticalExtension(t, fmt.Sprint("inner ", i))
+	}
+	server := &Config{PeerVerifyMode: VerifyNone}
+	server.Certificates = append(server.Certificates, issuer.Issue(t, certtest.Leaf{}))
+	p := newPair(t, &Config{RootCAs: poolOf(ca)}, server)
+	p.client.IgnoreVerificationErrors(VerificationError{Code: 34}) // unhandled critical extension
+	require.NoError(t, p.client.SetPeerVerificationName("example.org"))
+	clientErr, _ := p.shake()
+	assertError(t, clientErr, ErrTLSFatal)
+	assert.ErrorContains(t, clientErr, "certificate verify failed")
+	assert.NotEqual(t, HandshakeComplete, p.server.HandshakeState())
+}
+
+// With an anonymous cipher suite only the end shows that there is no certificate.
+func TestAnonymousServer(t *testing.T) {
+	_, server := certConfigs(t)
+	server.CipherList = "AECDH-AES128-SHA:@SECLEVEL=0"
+	p := newPair(t, &Config{CipherList: server.CipherList}, server)
+	clientErr, _ := p.shake()
+	assertError(t, clientErr, ErrPeerVerification)
+	assert.Equal(t, []int{NoPeerCertificate}, codesOf(p.client.PeerVerificationErrors()))
+	assert.False(t, p.client.IsConnectionEncrypted())
+	require.NoError(t, p.client.AbortHandshake(&p.fromClient))
+	_, serverErr := p.carry()
+	assertError(t, serverErr, ErrRemoteClosedConnection)
+}
+
+// As with crypto/tls, a pool may hold an intermediate or the certificate itself.
+func TestAnyCertificateCanBeTrusted(t *testing.T) {
+	inner := certtest.NewCA(t, "root").Intermediate(t, "intermediate", 0)
+	server := &Config{PeerVerifyMode: VerifyNone}
+	server.Certificates = append(server.Certificates, inner.Issue(t, certtest.Leaf{}))
+	for _, der := range server.Certificates[0].Certificate {
+		pool := NewCertPool()
+		require.NoError(t, pool.AppendCertsFromDER(der))
+		newPair(t, &Config{RootCAs: pool}, server).mustShake()
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // CookieKey holds what a HelloVerifyRequest's cookie is made with: a hash, a secret
 // and, for rotation, the secret before it. It never changes and may be used
-// concurrently.
+// concurrently, but for its Close.
 //
 // The cookie of a peer is HMAC(hash, secret, port ‖ address), byte for byte the one
 // that Qt's QDtls makes: the port in 2 bytes and an IPv4 address in 4 bytes, both in
@@ -37,6 +37,9 @@ func NewCookieKey(hash string, secret, previous []byte) (*CookieKey, error) {
 	}
 	if len(secret) == 0 {
 		return nil, usageError(op, "empty secret")
+	}
+	if hasZero([]byte(hash)) {
+		return nil, usageError(op, fmt.Sprintf("hash %q holds a zero byte", hash))
 	}
 	name := C.CString(hash)
 	defer C.free(unsafe.Pointer(name))

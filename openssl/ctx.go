@@ -39,7 +39,8 @@ const (
 )
 
 // CtxBuilder collects what a [Ctx] will hold. It must not be used concurrently.
-// Each of its methods takes effect at once and says what is wrong at once.
+// Each of its methods takes effect at once and says what is wrong at once; after Build
+// or Discard each fails with [ErrClosed].
 type CtxBuilder struct {
 	c        *C.odtls_ctx
 	server   bool
@@ -77,6 +78,9 @@ func boolInt(b bool) C.int {
 // SSL_CTX_set_min_proto_version and SSL_CTX_set_max_proto_version.
 func (b *CtxBuilder) SetVersions(min, max uint16) error {
 	const op = "versions"
+	if b.c == nil {
+		return closedError(op)
+	}
 	for _, v := range []uint16{min, max} {
 		if v != VersionDTLS10 && v != VersionDTLS12 {
 			return usageError(op, fmt.Sprintf("%#04x is no DTLS version of %s", v, runtimeName()))
@@ -90,16 +94,22 @@ func (b *CtxBuilder) SetVersions(min, max uint16) error {
 }
 
 // SetCipherList sets the cipher suites in their order of preference, in OpenSSL's
-// syntax. A word that selects no cipher suite is refused by name, where OpenSSL
-// passes over it. Corresponds to SSL_CTX_set_cipher_list.
+// syntax. A word that is to add cipher suites and adds none is refused by name, where
+// OpenSSL passes over it. Corresponds to SSL_CTX_set_cipher_list.
 func (b *CtxBuilder) SetCipherList(list string) error {
 	const op = "cipher list"
+	if b.c == nil {
+		return closedError(op)
+	}
+	if strings.Contains(list, "\x00") {
+		return usageError(op, "it holds a zero byte")
+	}
 	separators := func(r rune) bool { return r == ':' || r == ',' || r == ' ' || r == ';' }
 	for _, word := range strings.FieldsFunc(list, separators) {
-		if strings.HasPrefix(word, "@") {
-			continue // a command; OpenSSL refuses the unknown ones
+		if strings.ContainsRune("@!-+", rune(word[0])) {
+			continue // a command, of which OpenSSL refuses the unknown ones; or less of something
 		}
-		w := C.CString(strings.TrimLeft(word, "!-+"))
+		w := C.CString(word)
 		known := C.odtls_cipher_known(w)
 		C.free(unsafe.Pointer(w))
 		if known == 0 {
@@ -115,13 +125,17 @@ func (b *CtxBuilder) SetCipherList(list string) error {
 // there may be between it and a root, 0 for OpenSSL's default of 100. Corresponds to
 // SSL_CTX_set_verify and SSL_CTX_set_verify_depth.
 func (b *CtxBuilder) SetVerify(mode VerifyMode, depth int) {
+	if b.c == nil {
+		return
+	}
 	C.odtls_ctx_verify(b.c, C.int(mode), C.int(depth))
 }
 
-// AddRoot adds a certificate that chains may end with. Corresponds to
-// X509_STORE_add_cert.
+// AddRoot adds a certificate that chains may end with, an intermediate one or the
+// peer's own as well as a root. Corresponds to X509_STORE_add_cert and
+// X509_V_FLAG_PARTIAL_CHAIN.
 func (b *CtxBuilder) AddRoot(cert *Certificate) error {
-	if cert == nil || cert.x == nil {
+	if b.c == nil || cert == nil || cert.x == nil {
 		return closedError("add root")
 	}
 	defer runtime.KeepAlive(cert)
@@ -131,7 +145,7 @@ func (b *CtxBuilder) AddRoot(cert *Certificate) error {
 // AddClientCA adds a name to those that a server tells clients it accepts.
 // Corresponds to SSL_CTX_add_client_CA.
 func (b *CtxBuilder) AddClientCA(cert *Certificate) error {
-	if cert == nil || cert.x == nil {
+	if b.c == nil || cert == nil || cert.x == nil {
 		return closedError("add client CA")
 	}
 	defer runtime.KeepAlive(cert)
@@ -141,6 +155,9 @@ func (b *CtxBuilder) AddClientCA(cert *Certificate) error {
 // AddSystemRoots adds the roots of the machine's OpenSSL. Corresponds to
 // SSL_CTX_set_default_verify_paths.
 func (b *CtxBuilder) AddSystemRoots() error {
+	if b.c == nil {
+		return closedError("system roots")
+	}
 	return statusError("system roots", C.odtls_ctx_system_roots(b.c))
 }
 
@@ -150,7 +167,7 @@ func (b *CtxBuilder) AddSystemRoots() error {
 // SSL_CTX_use_cert_and_key.
 func (b *CtxBuilder) UseCertificate(cert *Certificate, key *PrivateKey, chain ...*Certificate) error {
 	const op = "use certificate"
-	if cert == nil || cert.x == nil || key == nil || key.k == nil {
+	if b.c == nil || cert == nil || cert.x == nil || key == nil || key.k == nil {
 		return closedError(op)
 	}
 	if !key.Matches(cert) {
@@ -180,6 +197,9 @@ func (b *CtxBuilder) UseCertificate(cert *Certificate, key *PrivateKey, chain ..
 // SSL_CTX_set_alpn_select_cb.
 func (b *CtxBuilder) SetALPNProtos(protos []string) error {
 	const op = "application protocols"
+	if b.c == nil {
+		return closedError(op)
+	}
 	if len(protos) == 0 || b.alpn {
 		return usageError(op, "set more than once, or to nothing")
 	}
@@ -200,6 +220,9 @@ func (b *CtxBuilder) SetALPNProtos(protos []string) error {
 // SSL_CTX_use_psk_identity_hint.
 func (b *CtxBuilder) UsePSK(hint string) error {
 	const op = "pre-shared keys"
+	if b.c == nil {
+		return closedError(op)
+	}
 	if strings.Contains(hint, "\x00") {
 		return usageError(op, "the identity hint holds a zero byte")
 	}
@@ -214,13 +237,16 @@ func (b *CtxBuilder) UsePSK(hint string) error {
 // Build returns the context and ends the builder. It fails if no cipher suite is
 // left for the versions and the security level that were asked for.
 func (b *CtxBuilder) Build() (*Ctx, error) {
+	if b.c == nil {
+		return nil, closedError("build context")
+	}
 	if v, _ := RuntimeVersion(); b.max == VersionDTLS10 && v.Major() >= 3 && C.odtls_ctx_security_level(b.c) > 0 {
 		b.Discard()
 		return nil, usageError("build context", "DTLS 1.0 needs security level 0 from OpenSSL 3 on: add @SECLEVEL=0 to the cipher list")
 	}
 	if C.odtls_ctx_usable_ciphers(b.c) == 0 {
 		b.Discard()
-		return nil, usageError("build context", "no cipher suite of the list can be used with these versions, at this security level and with or without pre-shared keys")
+		return nil, usageError("build context", "no cipher suite of the list can be used with these versions, at this security level, and with these certificates and pre-shared keys or without them")
 	}
 	ctx := &Ctx{c: b.c, server: b.server}
 	b.c = nil

@@ -28,14 +28,14 @@ func TestCipherListNamesTheWordThatIsWrong(t *testing.T) {
 	defer b.Discard()
 	for _, good := range []string{
 		"ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE+AESGCM:!aNULL:-RSA:+AES256", "PSK-AES128-CCM8:@SECLEVEL=0",
-		"ALL", "ECDHE+AESGCM,ECDHE+CHACHA20 DHE+AESGCM",
+		"ALL", "ECDHE+AESGCM,ECDHE+CHACHA20 DHE+AESGCM", "HIGH:!EXPORT:!RC4:!SSLv2:-IDEA", "DEFAULT:!LOW",
 	} {
 		assert.NoError(t, b.SetCipherList(good), good)
 	}
 	for list, word := range map[string]string{
 		"NO-SUCH":                       "NO-SUCH",
 		"ECDHE+AESGCM:ECDHE-TYPO":       "ECDHE-TYPO",
-		"ECDHE+AESGCM:!NOSUCH":          "!NOSUCH",
+		"HIGH:!kRSA\x00:!ECDHE":         "zero byte",
 		"TLS_AES_128_GCM_SHA256":        "TLS_AES_128_GCM_SHA256",
 		"ECDHE+AESGCM:@NOSUCH=1":        "invalid command",
 		"":                              "no cipher match",
@@ -78,6 +78,29 @@ func TestBuilderSaysWhatIsWrong(t *testing.T) {
 	if v, _ := RuntimeVersion(); v.Major() >= 3 {
 		_, err = b.Build()
 		assert.ErrorContains(t, err, "@SECLEVEL=0")
+	}
+}
+
+func TestBuilderAfterItsEnd(t *testing.T) {
+	cert, err := LoadCertificateFromDER(certtest.NewCA(t, "root").Cert.Raw)
+	require.NoError(t, err)
+	defer cert.Close()
+	ended := map[string]func(b *CtxBuilder){
+		"built":     func(b *CtxBuilder) { ctx, err := b.Build(); require.NoError(t, err); ctx.Close() },
+		"discarded": func(b *CtxBuilder) { b.Discard() },
+	}
+	for name, end := range ended {
+		b, err := NewCtx(false)
+		require.NoError(t, err)
+		end(b)
+		b.Discard()
+		b.SetVerify(VerifyNone, 0)
+		for _, err := range []error{
+			b.SetVersions(VersionDTLS12, VersionDTLS12), b.SetCipherList("ALL"), b.AddRoot(cert), b.AddClientCA(cert), b.AddSystemRoots(),
+			b.UseCertificate(cert, nil), b.SetALPNProtos([]string{"x"}), b.UsePSK(""), second(b.Build()),
+		} {
+			assert.ErrorIs(t, err, ErrClosed, name)
+		}
 	}
 }
 

@@ -128,7 +128,7 @@ func Example() {
 	}
 	fmt.Println("done", client.HandshakeDone(), server.HandshakeDone(), client.Server(), serverCtx.Server())
 	cipher, _ := client.CurrentCipher()
-	fmt.Println(cipher.Name, client.Version() == openssl.VersionDTLS12, client.DataMTU() > 1000, client.PeerAuthenticated())
+	fmt.Println(cipher.Name, client.Version() == openssl.VersionDTLS12, client.DataMTU(1252) > 1000, client.PeerAuthenticated())
 	fmt.Println(client.PeerCertificateChain()[0].Subject(), client.VerifyErrorCount(), len(client.VerifyErrors()))
 	fmt.Printf("%q %q\n", client.ALPNSelected(), server.PSKIdentity())
 

@@ -7,6 +7,7 @@ package openssl
 import "C"
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
@@ -16,7 +17,7 @@ import (
 )
 
 // Certificate is an X.509 certificate as OpenSSL holds it. It never changes and may
-// be used concurrently. Corresponds to X509.
+// be used concurrently, but for its Close. Corresponds to X509.
 type Certificate struct {
 	x       unsafe.Pointer
 	cleanup runtime.Cleanup
@@ -31,45 +32,38 @@ func newCertificate(x unsafe.Pointer) *Certificate {
 // LoadCertificateFromPEM returns the first certificate of a PEM text. Corresponds to
 // PEM_read_bio_X509.
 func LoadCertificateFromPEM(pem []byte) (*Certificate, error) {
-	c, err := certificateAt(pem, 0)
-	if err == nil && c == nil {
-		return nil, usageError("load certificate", "no PEM block with a certificate")
+	all, err := certificates(pem, 1)
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	return all[0], nil
 }
 
 // LoadCertificatesFromPEM returns every certificate of a PEM text in its order, at
 // least one: a chain, or a file of CA certificates.
 func LoadCertificatesFromPEM(pem []byte) ([]*Certificate, error) {
-	var all []*Certificate
-	for {
-		c, err := certificateAt(pem, len(all))
-		if err != nil {
-			return nil, err
-		}
-		if c == nil {
-			break
-		}
-		all = append(all, c)
-	}
-	if len(all) == 0 {
-		return nil, usageError("load certificates", "no PEM block with a certificate")
-	}
-	return all, nil
+	return certificates(pem, 0)
 }
 
-func certificateAt(pem []byte, i int) (*Certificate, error) {
+// certificates returns the first count certificates, or all if count is 0.
+func certificates(pem []byte, count int) ([]*Certificate, error) {
+	const op = "load certificate"
 	if err := setUp(); err != nil {
 		return nil, err
 	}
-	r := C.odtls_cert_pem(bytePtr(pem), C.size_t(len(pem)), C.int(i))
+	r := C.odtls_certs_pem(bytePtr(pem), C.size_t(len(pem)), C.int(count))
 	switch {
-	case r.p != nil:
-		return newCertificate(r.p), nil
-	case r.errs == nil:
-		return nil, nil
+	case r.errs != nil:
+		return nil, &Error{Op: op, Code: ErrorSSL, Text: fmt.Sprintf("certificate %d of the PEM text", r.n+1), Stack: takeErrs(r.errs)}
+	case r.n == 0:
+		return nil, usageError(op, "no PEM block with a certificate")
 	}
-	return nil, &Error{Op: "load certificate", Code: ErrorSSL, Text: fmt.Sprintf("PEM block %d", i+1), Stack: takeErrs(r.errs)}
+	defer C.odtls_free(unsafe.Pointer(r.p))
+	all := make([]*Certificate, int(r.n))
+	for i, x := range unsafe.Slice(r.p, int(r.n)) {
+		all[i] = newCertificate(x)
+	}
+	return all, nil
 }
 
 // LoadCertificateFromDER returns the certificate in der, which must hold nothing
@@ -124,12 +118,14 @@ func (c *Certificate) Subject() string {
 	return string(takeBytes(r))
 }
 
-// Equal reports whether both are the same certificate, byte for byte.
+// Equal reports whether both are the same certificate, byte for byte. One that has
+// been closed is equal to none.
 func (c *Certificate) Equal(other *Certificate) bool {
 	if c == nil || other == nil {
 		return c == other
 	}
-	return string(c.MarshalDER()) == string(other.MarshalDER())
+	der := c.MarshalDER()
+	return der != nil && bytes.Equal(der, other.MarshalDER())
 }
 
 // Close frees the certificate. Contexts that were built with it keep their own reference.
@@ -143,7 +139,7 @@ func (c *Certificate) Close() {
 }
 
 // PrivateKey is a private key as OpenSSL holds it. It never changes and may be used
-// concurrently. Corresponds to EVP_PKEY.
+// concurrently, but for its Close. Corresponds to EVP_PKEY.
 type PrivateKey struct {
 	k       unsafe.Pointer
 	cleanup runtime.Cleanup

@@ -38,6 +38,9 @@ func TestCertificates(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, chain.Leaf.SerialNumber, parsed.SerialNumber)
 
+	again.Close()
+	assert.False(t, again.Equal(first), "a closed one is equal to none")
+	assert.False(t, again.Equal(again))
 	for _, c := range append(certs, first, again) {
 		c.Close()
 		c.Close()

@@ -96,14 +96,15 @@ func (s *SSL) Version() uint16 {
 	return uint16(C.odtls_conn_version(s.c))
 }
 
-// DataMTU returns how many bytes of payload fit a datagram of the MTU that was set;
-// exact once the handshake is complete, 0 before. Corresponds to DTLS_get_data_mtu.
-func (s *SSL) DataMTU() int {
+// DataMTU returns how many bytes of payload fit a datagram of mtu bytes, exactly: 0
+// before the handshake is complete, and if not even the headers fit. Corresponds to
+// DTLS_get_data_mtu.
+func (s *SSL) DataMTU(mtu int) int {
 	if s.c == nil || !s.done {
 		return 0
 	}
 	defer runtime.KeepAlive(s)
-	return int(C.odtls_conn_data_mtu(s.c))
+	return min(int(C.odtls_conn_data_mtu(s.c, C.int(mtu))), MaxPlaintext)
 }
 
 // PeerCertificateChain returns the certificates that the peer sent, its own first.

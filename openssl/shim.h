@@ -138,7 +138,7 @@ typedef struct {
 } odtls_cipher_info;
 odtls_cipher_info odtls_conn_cipher(odtls_conn *c);
 int odtls_conn_version(odtls_conn *c);
-size_t odtls_conn_data_mtu(odtls_conn *c);
+size_t odtls_conn_data_mtu(odtls_conn *c, int mtu); // for a UDP payload of mtu bytes
 // Copies i2d of the peer's certificate number i (0 is its own) to the caller; p NULL: there is none.
 odtls_bytes odtls_conn_peer_cert(odtls_conn *c, int i);
 // Borrowed from the connection, valid until its next operation. n 0: none.
@@ -186,7 +186,14 @@ size_t odtls_cookie_make(odtls_cookie *k, const uint8_t *peer, size_t peer_len, 
 
 // ---- certificates and keys; each p is an X509 or EVP_PKEY owned by the caller ----
 
-odtls_ptr odtls_cert_pem(const uint8_t *pem, size_t len, int index); // p and errs NULL: no certificate number index
+// The certificates of a PEM text, each owned by the caller, in an array that the caller
+// frees with odtls_free. max 0: all of them. errs: number n+1 cannot be read, and p is NULL.
+typedef struct {
+	void **p;
+	int n;
+	odtls_errs *errs;
+} odtls_certs;
+odtls_certs odtls_certs_pem(const uint8_t *pem, size_t len, int max);
 odtls_ptr odtls_cert_der(const uint8_t *der, size_t len);
 void odtls_cert_free(void *x509);
 odtls_bytes odtls_cert_to_der(void *x509);

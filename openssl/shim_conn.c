@@ -91,7 +91,7 @@ static int clamp(int mtu, int overhead) {
 void odtls_conn_set_mtu(odtls_conn *c, int mtu, int fallback, int overhead) {
 	c->overhead = overhead;
 	c->mtu = clamp(mtu, overhead);
-	c->fallback = clamp(fallback, overhead);
+	c->fallback = fallback > 0 ? clamp(fallback, overhead) : 0;
 	SSL_set_mtu(c->ssl, c->mtu);
 }
 
@@ -139,8 +139,15 @@ int odtls_conn_version(odtls_conn *c) {
 	return SSL_version(c->ssl);
 }
 
-size_t odtls_conn_data_mtu(odtls_conn *c) {
-	return DTLS_get_data_mtu(c->ssl);
+// OpenSSL has no function that takes the MTU, so it is set for the question only.
+size_t odtls_conn_data_mtu(odtls_conn *c, int mtu) {
+	size_t n;
+
+	if (!SSL_set_mtu(c->ssl, mtu))
+		return 0;
+	n = DTLS_get_data_mtu(c->ssl);
+	SSL_set_mtu(c->ssl, c->mtu);
+	return n;
 }
 
 odtls_bytes odtls_conn_peer_cert(odtls_conn *c, int i) {

@@ -22,6 +22,7 @@ odtls_ptr odtls_cookie_new(const char *hash, const uint8_t *secret, size_t len,
 	odtls_cookie *k = calloc(1, sizeof *k);
 	odtls_mac *mac = NULL;
 	odtls_ptr r;
+	uint8_t probe[EVP_MAX_MD_SIZE];
 
 	odtls_err_begin();
 	if (k == NULL)
@@ -35,8 +36,10 @@ odtls_ptr odtls_cookie_new(const char *hash, const uint8_t *secret, size_t len,
 	k->md = odtls_compat_md_new(hash);
 	if (k->secret != NULL && k->previous != NULL && k->md != NULL)
 		mac = odtls_mac_new(k->md, secret, len);
-	if (mac == NULL) {
+	// A digest of no bytes, "NULL", makes a MAC too, but no cookie.
+	if (mac == NULL || odtls_mac_sum(mac, secret, len, probe) == 0) {
 		r = odtls_ptr_of(NULL);
+		odtls_mac_free(mac);
 		odtls_cookie_release(k);
 		return r;
 	}

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/objects.h>
+
 #include "shim_internal.h"
 
 atomic_long odtls_live_ctxs;
@@ -10,6 +12,8 @@ atomic_long odtls_live_ctxs;
 // Handshake messages of a peer are assembled up to this size. OpenSSL's 100 KB would
 // let an unproven peer pin ten times as much.
 enum { MAX_CERT_LIST = 32 * 1024 };
+
+enum { KEY_RSA = 1, KEY_EC = 2, KEY_OTHER = 4 }; // in odtls_ctx.keys
 
 odtls_ptr odtls_ctx_new(int server) {
 	odtls_ctx *ctx = calloc(1, sizeof *ctx);
@@ -35,6 +39,7 @@ odtls_ptr odtls_ctx_new(int server) {
 	SSL_CTX_set_max_cert_list(ctx->ctx, MAX_CERT_LIST);
 	SSL_CTX_set_mode(ctx->ctx, SSL_MODE_RELEASE_BUFFERS);
 	if (server) {
+		SSL_CTX_set_dh_auto(ctx->ctx, 1); // or there would be no DHE
 		SSL_CTX_set_cookie_generate_cb(ctx->ctx, odtls_cookie_generate_cb);
 		SSL_CTX_set_cookie_verify_cb(ctx->ctx, odtls_cookie_verify_cb);
 	}
@@ -102,6 +107,7 @@ void odtls_ctx_verify(odtls_ctx *ctx, int mode, int depth) {
 
 odtls_status odtls_ctx_add_root(odtls_ctx *ctx, void *x509) {
 	odtls_err_begin();
+	X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx->ctx), X509_V_FLAG_PARTIAL_CHAIN);
 	return odtls_status_of(X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx->ctx), x509));
 }
 
@@ -122,7 +128,17 @@ odtls_status odtls_ctx_identity(odtls_ctx *ctx, void *x509, void *key, void **ch
 	odtls_err_begin();
 	for (i = 0; ok && i < n; i++)
 		ok = sk_X509_push(stack, chain[i]);
-	ok = ok && SSL_CTX_use_cert_and_key(ctx->ctx, x509, key, stack, 1);
+	ok = ok && SSL_CTX_use_cert_and_key(ctx->ctx, x509, key, stack, 0);
+	switch (EVP_PKEY_base_id(key)) {
+	case EVP_PKEY_RSA:
+		ctx->keys |= KEY_RSA;
+		break;
+	case EVP_PKEY_EC:
+		ctx->keys |= KEY_EC;
+		break;
+	default:
+		ctx->keys |= KEY_OTHER;
+	}
 	sk_X509_free(stack); // the context has counted its own references
 	return odtls_status_of(ok);
 }
@@ -163,10 +179,24 @@ odtls_status odtls_ctx_psk(odtls_ctx *ctx, const char *hint) {
 	return odtls_status_of(hint == NULL || SSL_CTX_use_psk_identity_hint(ctx->ctx, hint));
 }
 
+// Whether the server has what the cipher suite authenticates it with.
+static int can_authenticate(const odtls_ctx *ctx, const SSL_CIPHER *cipher) {
+	switch (SSL_CIPHER_get_auth_nid(cipher)) {
+	case NID_auth_rsa:
+		return (ctx->keys & (KEY_RSA | KEY_OTHER)) != 0;
+	case NID_auth_ecdsa:
+		return (ctx->keys & (KEY_EC | KEY_OTHER)) != 0;
+	case NID_auth_psk:
+		return ctx->psk;
+	default:
+		return 1;
+	}
+}
+
 int odtls_ctx_usable_ciphers(odtls_ctx *ctx) {
 	SSL *ssl;
 	STACK_OF(SSL_CIPHER) *list = NULL;
-	int n = 0;
+	int i, n = 0;
 
 	odtls_err_begin();
 	ssl = SSL_new(ctx->ctx);
@@ -175,8 +205,8 @@ int odtls_ctx_usable_ciphers(odtls_ctx *ctx) {
 		SSL_set_psk_client_callback(ssl, odtls_psk_client_cb);
 	if (ssl != NULL)
 		list = SSL_get1_supported_ciphers(ssl);
-	if (list != NULL)
-		n = sk_SSL_CIPHER_num(list);
+	for (i = 0; list != NULL && i < sk_SSL_CIPHER_num(list); i++)
+		n += !ctx->server || (ctx->keys == 0 && !ctx->psk) || can_authenticate(ctx, sk_SSL_CIPHER_value(list, i));
 	sk_SSL_CIPHER_free(list);
 	SSL_free(ssl);
 	ERR_clear_error();

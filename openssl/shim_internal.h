@@ -17,6 +17,7 @@ struct odtls_ctx {
 	SSL_CTX *ctx;
 	atomic_int refs;
 	int server, psk;
+	int keys; // kinds of the private keys that it has
 	uint8_t *alpn; // wire format
 	size_t alpn_len;
 };

@@ -10,7 +10,6 @@ odtls_result odtls_listen(odtls_conn *c, odtls_cookie *key, const uint8_t *peer,
 	size_t first = 0, before = out.used;
 	int ret;
 
-	odtls_op_begin(c, out);
 	c->alert_in = c->alert_out = -1;
 	c->established = c->failed = 0;
 	if (peer_len > sizeof c->peer || !odtls_first_hello(in, in_len, &first)) {
@@ -21,6 +20,7 @@ odtls_result odtls_listen(odtls_conn *c, odtls_cookie *key, const uint8_t *peer,
 		r.out_used = out.used;
 		return r;
 	}
+	odtls_op_begin(c, out);
 	if (c->client == NULL && (c->client = BIO_ADDR_new()) == NULL) {
 		r = odtls_op_end(c, -1, 0);
 		r.err = SSL_ERROR_SYSCALL;

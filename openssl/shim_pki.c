@@ -16,27 +16,52 @@ static odtls_ptr cert(X509 *x) {
 	return r;
 }
 
-odtls_ptr odtls_cert_pem(const uint8_t *pem, size_t len, int index) {
-	BIO *b;
-	X509 *x = NULL;
-	odtls_ptr none = {NULL, NULL};
+// Reads the next certificate; NULL at the end of the text, and with *bad set if there is
+// one that cannot be read.
+static X509 *next_cert(BIO *b, int *bad) {
+	X509 *x = PEM_read_bio_X509(b, NULL, NULL, NULL);
 	unsigned long e;
-	int i;
+
+	if (x != NULL)
+		return x;
+	e = ERR_peek_last_error();
+	*bad = ERR_GET_LIB(e) != ERR_LIB_PEM || ERR_GET_REASON(e) != PEM_R_NO_START_LINE;
+	return NULL;
+}
+
+odtls_certs odtls_certs_pem(const uint8_t *pem, size_t len, int max) {
+	odtls_certs r = {NULL, 0, NULL};
+	int cap = 0, bad = 0, i;
+	BIO *b;
+	X509 *x;
 
 	odtls_err_begin();
 	b = BIO_new_mem_buf(pem, (int)len);
-	for (i = 0; b != NULL && i <= index; i++) {
-		X509_free(x);
-		if ((x = PEM_read_bio_X509(b, NULL, NULL, NULL)) == NULL)
-			break;
+	while (b != NULL && (max == 0 || r.n < max) && (x = next_cert(b, &bad)) != NULL) {
+		if (r.n == cap) {
+			void **more = OPENSSL_realloc(r.p, (size_t)(cap = cap * 2 + 4) * sizeof *more);
+
+			if (more == NULL) {
+				X509_free(x);
+				bad = 1;
+				break;
+			}
+			r.p = more;
+		}
+		r.p[r.n++] = x;
 	}
 	BIO_free(b);
-	e = ERR_peek_last_error();
-	if (x == NULL && ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE) {
-		ERR_clear_error();
-		return none;
+	if (bad) {
+		r.errs = odtls_err_drain();
+		for (i = 0; i < r.n; i++)
+			X509_free(r.p[i]);
+		OPENSSL_free(r.p);
+		r.p = NULL;
+		return r;
 	}
-	return cert(x);
+	ERR_clear_error();
+	atomic_fetch_add(&odtls_live_certs, r.n);
+	return r;
 }
 
 odtls_ptr odtls_cert_der(const uint8_t *der, size_t len) {

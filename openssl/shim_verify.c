@@ -7,20 +7,22 @@
 
 #include "shim_internal.h"
 
-static void collect(odtls_conn *c, X509_STORE_CTX *store) {
+// Answers whether the objection is kept: one that nobody will see must end the handshake.
+static int collect(odtls_conn *c, X509_STORE_CTX *store) {
 	odtls_verify_entry *e;
 	X509 *cert = X509_STORE_CTX_get_current_cert(store);
 
 	if (c->verify == NULL && (c->verify = calloc(ODTLS_MAX_VERIFY, sizeof *c->verify)) == NULL)
-		return;
+		return 0;
 	if (c->n_verify == ODTLS_MAX_VERIFY)
-		return;
+		return 0;
 	e = &c->verify[c->n_verify++];
 	e->code = X509_STORE_CTX_get_error(store);
 	e->depth = X509_STORE_CTX_get_error_depth(store);
 	e->der_len = cert != NULL ? i2d_X509(cert, &e->der) : 0;
 	if (e->der_len < 0)
 		e->der_len = 0;
+	return 1;
 }
 
 static odtls_conn *conn_of(X509_STORE_CTX *store) {
@@ -32,18 +34,15 @@ static odtls_conn *conn_of(X509_STORE_CTX *store) {
 int odtls_verify_cb(int ok, X509_STORE_CTX *store) {
 	odtls_conn *c = conn_of(store);
 
-	if (c == NULL)
-		return ok;
-	if (!ok)
-		collect(c, store);
-	return ok || c->verify != NULL; // whoever drives the connection decides before anything more is sent
+	// Whoever drives the connection decides about what is kept, before anything more is sent.
+	return ok || (c != NULL && collect(c, store));
 }
 
 int odtls_verify_strict_cb(int ok, X509_STORE_CTX *store) {
 	odtls_conn *c = conn_of(store);
 
 	if (!ok && c != NULL)
-		collect(c, store);
+		(void)collect(c, store);
 	return ok;
 }
 

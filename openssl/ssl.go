@@ -91,13 +91,14 @@ func (s *SSL) Close() {
 }
 
 // SetMTU sets how large a UDP payload of the handshake may be, and the size that is
-// used instead after two timeouts, both in bytes. The default is 1232, without a
+// used instead after two timeouts (0: none), both in bytes. The default is 1232, without a
 // second size. Less than 256-overhead or more than 4096 is not possible and is
 // corrected. overhead is what IP and UDP add, 28 or 48 bytes. To be called before the
 // first operation. Corresponds to SSL_set_mtu.
 func (s *SSL) SetMTU(mtu, fallback, overhead int) {
 	if s.c != nil {
 		C.odtls_conn_set_mtu(s.c, C.int(mtu), C.int(fallback), C.int(overhead))
+		runtime.KeepAlive(s)
 	}
 }
 
@@ -113,6 +114,7 @@ func (s *SSL) SetRetransmissionTimeout(d time.Duration) {
 	if s.c != nil {
 		d = max(MinRetransmissionTimeout, min(d, time.Minute))
 		C.odtls_conn_set_timer(s.c, C.uint(d.Microseconds()))
+		runtime.KeepAlive(s)
 	}
 }
 
@@ -124,6 +126,7 @@ func (s *SSL) SetPeerName(name string) error {
 	if s.c == nil {
 		return closedError(op)
 	}
+	defer runtime.KeepAlive(s)
 	if ip, err := netip.ParseAddr(name); err == nil {
 		b := ip.Unmap().WithZone("").AsSlice()
 		return statusError(op, C.odtls_conn_set_name(s.c, nil, 0, bytePtr(b), C.size_t(len(b))))

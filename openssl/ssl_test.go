@@ -28,7 +28,9 @@ func TestReadAndWrite(t *testing.T) {
 	assert.Equal(t, "ECDHE-ECDSA-AES256-GCM-SHA384", cipher.Name)
 	assert.Contains(t, cipher.Description, "Au=ECDSA")
 	assert.Equal(t, 256, cipher.Bits)
-	assert.Equal(t, 1200-13-24, client.DataMTU())
+	assert.Equal(t, 1200-13-24, client.DataMTU(1200))
+	assert.Equal(t, MaxPlaintext, client.DataMTU(65507))
+	assert.Zero(t, client.DataMTU(20))
 	assert.Equal(t, uint16(VersionDTLS12), client.Version())
 }
 
@@ -186,7 +188,7 @@ func TestClosedSSL(t *testing.T) {
 	_, ok := s.CurrentCipher()
 	assert.False(t, ok)
 	assert.Zero(t, s.Version())
-	assert.Zero(t, s.DataMTU())
+	assert.Zero(t, s.DataMTU(1200))
 	assert.Nil(t, s.PeerCertificateChain())
 	assert.Empty(t, s.ALPNSelected())
 	assert.Nil(t, s.PSKIdentity())

@@ -93,7 +93,8 @@ func DefaultCookieKey() (*openssl.CookieKey, error) {
 
 // SetCookieGeneratorParameters sets what cookies are made with from now on. The
 // secret that was in use is still accepted if the hash stays the same and params
-// names no other previous secret. If params are refused, with
+// names no other previous secret; setting the same secret again keeps the one before
+// it. If params are refused, with
 // [ErrInvalidInputParameters], the old ones stay. The slices are copied.
 //
 // Corresponds to QDtlsClientVerifier::setCookieGeneratorParameters.
@@ -104,8 +105,11 @@ func (v *ClientVerifier) SetCookieGeneratorParameters(params GeneratorParameters
 	if params.Hash == "" {
 		params.Hash = DefaultHash
 	}
-	if old := v.key.Load(); len(params.PreviousSecret) == 0 && strings.EqualFold(old.params.Hash, params.Hash) {
-		params.PreviousSecret = old.params.Secret
+	if old := v.key.Load().params; len(params.PreviousSecret) == 0 && strings.EqualFold(old.Hash, params.Hash) {
+		params.PreviousSecret = old.Secret
+		if bytes.Equal(old.Secret, params.Secret) {
+			params.PreviousSecret = old.PreviousSecret // a reload is no rotation
+		}
 	}
 	key, err := params.CookieKey()
 	if err != nil {

@@ -75,6 +75,8 @@ func TestParametersThatAreRefused(t *testing.T) {
 		"the secret is empty": {Hash: "SHA256"},
 		"no-such-hash":        {Hash: "no-such-hash", Secret: []byte("s")},
 		"SHAKE128":            {Hash: "SHAKE128", Secret: []byte("s")}, // no HMAC with it
+		"NULL":                {Hash: "NULL", Secret: []byte("s")},     // of no bytes
+		"zero byte":           {Hash: "SHA256\x00junk", Secret: []byte("s")},
 	} {
 		err := v.SetCookieGeneratorParameters(params)
 		require.ErrorIs(t, err, ErrInvalidInputParameters)
@@ -128,6 +130,8 @@ func TestRotation(t *testing.T) {
 	assert.Equal(t, "one", string(v.CookieGeneratorParameters().PreviousSecret))
 	assert.True(t, accepts("one"), "the previous secret")
 	assert.True(t, accepts("two"))
+	set(GeneratorParameters{Secret: []byte("two")})
+	assert.True(t, accepts("one"), "the same secret again is no rotation")
 	set(GeneratorParameters{Secret: []byte("three")})
 	assert.False(t, accepts("one"), "the one before the previous")
 	assert.True(t, accepts("two"))

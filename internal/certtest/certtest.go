@@ -77,6 +77,15 @@ func (ca *CA) Intermediate(t testing.TB, name string, padding int) *CA {
 	return newCA(t, name, ca, pad(padding)...)
 }
 
+// IntermediateWithCriticalExtension returns an authority below ca that OpenSSL objects
+// to: it does not know an extension that claims to be critical.
+func (ca *CA) IntermediateWithCriticalExtension(t testing.TB, name string) *CA {
+	t.Helper()
+	extension := pad(1)
+	extension[0].Critical = true
+	return newCA(t, name, ca, extension...)
+}
+
 func newCA(t testing.TB, name string, parent *CA, extra ...pkix.Extension) *CA {
 	t.Helper()
 	key := newKey(t, Leaf{})

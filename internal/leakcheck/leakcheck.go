@@ -52,7 +52,7 @@ func look() string {
 			left = append(left, fmt.Sprintf("%d %s", n, what))
 		}
 	}
-	add(d.Ctxs, "contexts")
+	add(d.Ctxs-1, "contexts")          // that of a nil Config stays
 	add(d.CookieKeys-1, "cookie keys") // the process's default one stays
 	add(d.Certificates, "certificates")
 	add(d.PrivateKeys, "private keys")
