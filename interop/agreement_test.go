@@ -66,8 +66,14 @@ func (s scenario) requireWire(e *endpoint) {
 			require.Greater(r, e.wire.handshake(out, certificate), 1, "fragments of a certificate, out=%v", out)
 		}
 	}
+	s.requireFits(e)
+}
+
+// requireFits checks that none of our datagrams so far has exceeded the MTU.
+func (s scenario) requireFits(e *endpoint) {
+	e.r.Helper()
 	if s.mtu > 0 {
-		require.LessOrEqual(r, e.wire.largest(), s.mtu-s.headers(), "our largest datagram")
+		require.LessOrEqual(e.r, e.wire.largest(), s.mtu-s.headers(), "our largest datagram")
 	}
 }
 

@@ -17,6 +17,7 @@ func TestServerOpenSSL(t *testing.T) {
 		check(t, s.opensslName(sClientName), "our server", s.what, func(r *row) {
 			e, client := s.serverToOpenSSL(r, p)
 			converse(e, client)
+			s.requireFits(e)
 			client.say("Q")
 			e.expectClose()
 			require.Zero(r, client.exit())

@@ -28,6 +28,7 @@ func TestClientOpenSSL(t *testing.T) {
 			check(t, s.opensslName(kind.name), "our client", s.what, func(r *row) {
 				e, server := s.clientToOpenSSL(r, p, kind.flags...)
 				converse(e, server)
+				s.requireFits(e)
 				e.shutdown(true)
 				server.await(`^CONNECTION CLOSED$`)
 				require.Zero(r, server.exit())

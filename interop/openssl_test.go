@@ -20,7 +20,9 @@ import (
 func startOpenSSL(r *row, command string, flags ...string) *process {
 	r.Helper()
 	path, err := exec.LookPath("openssl")
-	require.NoError(r, err, "the openssl command is needed")
+	if err != nil {
+		r.Fatalf("the openssl command is missing: %v", err)
+	}
 	return start(r, path, command, flags...)
 }
 

@@ -22,6 +22,7 @@ func TestServerQt(t *testing.T) {
 		check(t, qtClientName, "our server", s.what, func(r *row) {
 			e, client := s.serverToQt(r, p)
 			converseWithClient(e, client)
+			s.requireFits(e)
 			e.expectClose()
 			require.Zero(r, client.exit())
 			client.never(qtErrors)

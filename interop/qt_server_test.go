@@ -20,6 +20,7 @@ func TestClientQt(t *testing.T) {
 		check(t, qtServerName, "our client", s.what, func(r *row) {
 			e, server := s.clientToQt(r, p)
 			converseWithServer(e, server, e.wire.addr())
+			s.requireFits(e)
 			e.shutdown(false) // QDtls does not answer close_notify
 			server.await(`^CLOSED peer=\S+$`)
 			require.Zero(r, server.exit())
