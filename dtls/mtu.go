@@ -21,7 +21,7 @@ const (
 // and UDP included. It limits the datagrams of the next handshake, not application
 // data: see [Association.MaxDatagramSize]. Values below 320 count as 320, 0 means
 // [DefaultMTUHint]. Handshake datagrams have at most 4096 bytes. Corresponds to
-// QDtls::setMtuHint.
+// QDtls::setMtuHint, which counts the UDP payload alone.
 func (a *Association) SetMTUHint(mtu int) {
 	if mtu == 0 {
 		mtu = DefaultMTUHint

@@ -23,7 +23,9 @@ type GeneratorParameters struct {
 	Secret []byte
 	// PreviousSecret is accepted too, with the same hash, but not used for new cookies.
 	// Where it is empty, SetCookieGeneratorParameters puts the secret that it replaces
-	// here, so that clients which are just about to return are still known.
+	// here, so that clients which are just about to return are still known. Two changes
+	// while one client is on its way back are one too many: OpenSSL's clients do not listen
+	// to a second HelloVerifyRequest.
 	PreviousSecret []byte
 }
 
