@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -121,6 +122,15 @@ type Config struct {
 	// ("man openssl-ciphers"); a server's order decides. Empty means [DefaultCipherList].
 	CipherList string
 
+	// SRTPProfiles are the SRTP protection profiles (use_srtp, RFC 5764), the preferred
+	// one first, with OpenSSL's names: "SRTP_AEAD_AES_128_GCM", "SRTP_AES128_CM_SHA1_80" …
+	SRTPProfiles []string
+
+	// KeyLogWriter gets the secrets of every session, in the format of NSS that Wireshark
+	// reads, one Write for the lines of an operation. Whoever has them can read the
+	// traffic. Writes of several associations may be concurrent; errors do not count.
+	KeyLogWriter io.Writer
+
 	// PSK is asked for the pre-shared key in a handshake that needs one. Setting it adds
 	// the cipher suites with pre-shared keys to the default CipherList.
 	PSK PSKFunc
@@ -162,6 +172,8 @@ func (c *Config) Clone() *Config {
 		MinVersion:                c.MinVersion,
 		MaxVersion:                c.MaxVersion,
 		CipherList:                c.CipherList,
+		SRTPProfiles:              c.SRTPProfiles,
+		KeyLogWriter:              c.KeyLogWriter,
 		PSK:                       c.PSK,
 		PSKIdentityHint:           c.PSKIdentityHint,
 		DisableCookieVerification: c.DisableCookieVerification,
@@ -342,6 +354,16 @@ func (c *Config) setExtras(b *openssl.CtxBuilder, mode Mode) error {
 	if len(c.NextProtos) > 0 {
 		if err := b.SetALPNProtos(c.NextProtos); err != nil {
 			return fmt.Errorf("Config.NextProtos: %w", err)
+		}
+	}
+	if len(c.SRTPProfiles) > 0 {
+		if err := b.SetSRTPProfiles(c.SRTPProfiles); err != nil {
+			return fmt.Errorf("Config.SRTPProfiles: %w", err)
+		}
+	}
+	if c.KeyLogWriter != nil {
+		if err := b.EnableKeyLog(); err != nil {
+			return err
 		}
 	}
 	if c.PSKIdentityHint != "" && c.PSK == nil && mode == ServerMode {

@@ -65,6 +65,7 @@ func TestConfigThatIsWrong(t *testing.T) {
 		"depth":                          {serverWith(good, func(c *Config) { c.PeerVerifyDepth = -1 }), []string{"PeerVerifyDepth"}},
 		"mode":                           {serverWith(good, func(c *Config) { c.PeerVerifyMode = 9 }), []string{"PeerVerifyMode"}},
 		"timer too short":                {serverWith(good, func(c *Config) { c.RetransmissionTimeout = time.Millisecond }), []string{"Config.RetransmissionTimeout", "20ms"}},
+		"unknown SRTP profile":           {serverWith(good, func(c *Config) { c.SRTPProfiles = []string{"SRTP_NO_SUCH"} }), []string{"Config.SRTPProfiles", "SRTP_NO_SUCH"}},
 		"two certificates of a kind":     {serverWith(good, func(c *Config) { c.Certificates = append(c.Certificates, other) }), []string{"Config.Certificates[1]", "not replacing certificate"}},
 		"suites of another kind of key":  {serverWith(good, func(c *Config) { c.CipherList = "ECDHE-RSA-AES128-GCM-SHA256" }), []string{"Config.CipherList", "certificates"}},
 		"suites that need a certificate": {&Config{PSK: psk, CipherList: "ECDHE-RSA-AES128-GCM-SHA256"}, []string{"Config.CipherList", "certificates"}},
@@ -133,6 +134,9 @@ func TestCloneCopiesEveryField(t *testing.T) {
 			f.SetInt(7)
 		case []string:
 			f.Set(reflect.ValueOf([]string{"x"}))
+		case nil: // an interface
+			require.Equal(t, "KeyLogWriter", v.Type().Field(i).Name)
+			f.Set(reflect.ValueOf(io.Discard))
 		case []tls.Certificate:
 			f.Set(reflect.ValueOf([]tls.Certificate{{}}))
 		case *CertPool:

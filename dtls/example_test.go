@@ -1,6 +1,7 @@
 package dtls_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -280,6 +281,24 @@ func ExampleConfig() {
 	// ""
 	// true 30s
 	// true
+}
+
+// Keying material for another protocol, SRTP's profile, and a key log for Wireshark.
+func ExampleAssociation_ExportKeyingMaterial() {
+	cert, pool := selfSigned()
+	var log bytes.Buffer
+	client, server := connect(
+		&dtls.Config{RootCAs: pool, SRTPProfiles: []string{"SRTP_AEAD_AES_128_GCM"}, KeyLogWriter: &log},
+		&dtls.Config{Certificates: []tls.Certificate{cert}, SRTPProfiles: []string{"SRTP_AEAD_AES_128_GCM"}},
+	)
+	defer client.Close()
+	defer server.Close()
+	one, err := client.ExportKeyingMaterial("EXTRACTOR-dtls_srtp", nil, 56)
+	check(err)
+	other, err := server.ExportKeyingMaterial("EXTRACTOR-dtls_srtp", nil, 56)
+	check(err)
+	fmt.Println(client.SRTPProfile(), bytes.Equal(one, other), bytes.HasPrefix(log.Bytes(), []byte("CLIENT_RANDOM ")))
+	// Output: SRTP_AEAD_AES_128_GCM true true
 }
 
 // A peer whose certificate OpenSSL objects to: the handshake waits for a decision.

@@ -141,6 +141,9 @@ func (a *Association) listen(op string, hello []byte) error {
 // step ends an operation of the handshake: it looks at the peer's certificate, sends,
 // and moves the state on.
 func (a *Association) step(op string, sock DatagramWriter, err error) error {
+	if lines := a.ssl.TakeKeyLog(); lines != nil {
+		_, _ = a.config.KeyLogWriter.Write(lines)
+	}
 	if a.objects() {
 		if err == nil {
 			a.state = PeerVerificationFailed

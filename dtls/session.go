@@ -63,3 +63,30 @@ func (a *Association) PSKIdentity() []byte {
 	}
 	return a.ssl.PSKIdentity()
 }
+
+// SRTPProfile returns OpenSSL's name of the SRTP protection profile that was agreed
+// on, "" if none; its keys are exported with the label "EXTRACTOR-dtls_srtp", RFC 5764
+// §4.2. Corresponds to SSL_get_selected_srtp_profile.
+func (a *Association) SRTPProfile() string {
+	if a.ssl == nil {
+		return ""
+	}
+	return a.ssl.SRTPProfile()
+}
+
+// ExportKeyingMaterial returns length bytes of keying material for the label and the
+// context, the same on both sides: RFC 5705. A nil context is none, which differs from
+// an empty one. Errors: [ErrInvalidOperation] unless the association is encrypted,
+// [ErrInvalidInputParameters] for a length or label that OpenSSL refuses. Corresponds to
+// SSL_export_keying_material.
+func (a *Association) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
+	const op = "export keying material"
+	if err := a.begin(op, HandshakeComplete); err != nil {
+		return nil, err
+	}
+	material, err := a.ssl.ExportKeyingMaterial(label, context, length)
+	if err != nil {
+		return nil, a.fail(ErrInvalidInputParameters, op, "", err)
+	}
+	return material, nil
+}

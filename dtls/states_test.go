@@ -87,6 +87,9 @@ var operations = map[string]operation{
 	"WriteDatagramEncrypted": {[]HandshakeState{HandshakeComplete}, func(_ *testing.T, a *Association, sock DatagramWriter) error {
 		return second(a.WriteDatagramEncrypted(sock, []byte("x")))
 	}},
+	"ExportKeyingMaterial": {[]HandshakeState{HandshakeComplete}, func(_ *testing.T, a *Association, _ DatagramWriter) error {
+		return second(a.ExportKeyingMaterial("EXPERIMENTAL test", nil, 32))
+	}},
 	"DecryptDatagram": {[]HandshakeState{HandshakeComplete}, func(_ *testing.T, a *Association, sock DatagramWriter) error {
 		return second(a.DecryptDatagram(sock, []byte("junk")))
 	}},
@@ -147,6 +150,7 @@ func TestQuestionsInEveryState(t *testing.T) {
 		a.PeerCertificateChain()
 		a.NegotiatedProtocol()
 		a.PSKIdentity()
+		a.SRTPProfile()
 		a.DTLSError()
 		a.DTLSErrorString()
 		a.SetHandshakeTimeoutFunc(func() {})

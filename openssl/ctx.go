@@ -234,6 +234,38 @@ func (b *CtxBuilder) UsePSK(hint string) error {
 	return statusError(op, C.odtls_ctx_psk(b.c, h))
 }
 
+// SetSRTPProfiles sets the SRTP protection profiles in their order of preference,
+// with OpenSSL's names: "SRTP_AEAD_AES_128_GCM", "SRTP_AES128_CM_SHA1_80" … Corresponds to
+// SSL_CTX_set_tlsext_use_srtp.
+func (b *CtxBuilder) SetSRTPProfiles(profiles []string) error {
+	const op = "SRTP profiles"
+	if b.c == nil {
+		return closedError(op)
+	}
+	list := strings.Join(profiles, ":")
+	if list == "" || strings.Contains(list, "\x00") {
+		return usageError(op, "no profile, or one with a zero byte")
+	}
+	l := C.CString(list)
+	defer C.free(unsafe.Pointer(l))
+	if err := statusError(op, C.odtls_ctx_srtp(b.c, l)); err != nil {
+		err.(*Error).Text = fmt.Sprintf("%q", list)
+		return err
+	}
+	return nil
+}
+
+// EnableKeyLog makes connections collect the secrets of their sessions for
+// [SSL.TakeKeyLog]: whoever has them can read the traffic. Corresponds to
+// SSL_CTX_set_keylog_callback.
+func (b *CtxBuilder) EnableKeyLog() error {
+	if b.c == nil {
+		return closedError("key log")
+	}
+	C.odtls_ctx_keylog(b.c)
+	return nil
+}
+
 // Build returns the context and ends the builder. It fails if no cipher suite is
 // left for the versions and the security level that were asked for.
 func (b *CtxBuilder) Build() (*Ctx, error) {

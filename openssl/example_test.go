@@ -66,6 +66,8 @@ func contexts() (client, server *openssl.Ctx) {
 	check(b.AddRoot(cert))
 	check(b.AddSystemRoots())
 	check(b.SetALPNProtos([]string{"coap"}))
+	check(b.SetSRTPProfiles([]string{"SRTP_AEAD_AES_128_GCM"}))
+	check(b.EnableKeyLog())
 	client, err = b.Build()
 	check(err)
 	return client, server
@@ -131,6 +133,9 @@ func Example() {
 	fmt.Println(cipher.Name, client.Version() == openssl.VersionDTLS12, client.DataMTU(1252) > 1000, client.PeerAuthenticated())
 	fmt.Println(client.PeerCertificateChain()[0].Subject(), client.VerifyErrorCount(), len(client.VerifyErrors()))
 	fmt.Printf("%q %q\n", client.ALPNSelected(), server.PSKIdentity())
+	material, err := client.ExportKeyingMaterial("EXPERIMENTAL example", nil, 32)
+	check(err)
+	fmt.Printf("%d %q %.13s\n", len(material), client.SRTPProfile(), client.TakeKeyLog())
 
 	var plain openssl.Datagrams
 	up.Reset()
@@ -152,6 +157,7 @@ func Example() {
 	// ECDHE-ECDSA-AES256-GCM-SHA384 true true true
 	// CN=localhost 0 0
 	// "" ""
+	// 32 "" CLIENT_RANDOM
 	// hello, at most 16384
 	// true
 	// true close_notify false

@@ -1,6 +1,7 @@
 package openssl
 
 /*
+#include <stdlib.h>
 #include "shim.h"
 */
 import "C"
@@ -149,6 +150,54 @@ func (s *SSL) PSKIdentity() []byte {
 		return nil
 	}
 	return []byte(C.GoString(identity))
+}
+
+// SRTPProfile returns OpenSSL's name of the SRTP protection profile that was agreed on,
+// "" if none. Corresponds to SSL_get_selected_srtp_profile.
+func (s *SSL) SRTPProfile() string {
+	if s.c == nil {
+		return ""
+	}
+	defer runtime.KeepAlive(s)
+	return C.GoString(C.odtls_conn_srtp_profile(s.c))
+}
+
+// ExportKeyingMaterial returns length bytes of keying material for the label and the
+// context, RFC 5705; a nil context is none, which differs from an empty one. It fails
+// before the handshake is complete. Corresponds to SSL_export_keying_material.
+func (s *SSL) ExportKeyingMaterial(label string, context []byte, length int) ([]byte, error) {
+	const op = "export keying material"
+	switch {
+	case s.c == nil:
+		return nil, closedError(op)
+	case !s.done:
+		return nil, usageError(op, "the handshake is not complete")
+	case length < 1 || length > 1<<16:
+		return nil, usageError(op, fmt.Sprintf("%d bytes, not 1 to 65536", length))
+	}
+	if context != nil && len(context) == 0 {
+		context = make([]byte, 0, 1) // a pointer that is not NULL
+	}
+	l := C.CString(label)
+	defer C.free(unsafe.Pointer(l))
+	out := make([]byte, length)
+	err := statusError(op, C.odtls_conn_export(s.c, l, C.size_t(len(label)), bytePtr(context), C.size_t(len(context)), bytePtr(out), C.size_t(length)))
+	runtime.KeepAlive(s)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// TakeKeyLog returns the lines that have been collected since the last call, each with
+// its newline, in the format of NSS that Wireshark reads; nil if there are none.
+func (s *SSL) TakeKeyLog() []byte {
+	if s.c == nil || !s.keyLog {
+		return nil
+	}
+	s.keyLog = false
+	defer runtime.KeepAlive(s)
+	return takeBytes(C.odtls_conn_keylog(s.c))
 }
 
 // PeerAuthenticated reports whether the peer has shown a certificate, whatever its

@@ -83,7 +83,8 @@ enum {
 	ODTLS_MORE_IN = 4,   // plaintext waits: grow the sink and read again without a datagram
 	ODTLS_PARTIAL = 8,   // the last payload is incomplete, the next read goes on with it
 	ODTLS_FILTERED = 16, // the record filter dropped at least one record
-	ODTLS_TOO_LARGE = 32 // a reply larger than the question was withheld
+	ODTLS_TOO_LARGE = 32, // a reply larger than the question was withheld
+	ODTLS_KEYLOG = 64     // lines of the key log wait: odtls_conn_keylog
 };
 
 typedef struct {
@@ -146,6 +147,13 @@ odtls_bytes odtls_conn_alpn(odtls_conn *c);
 const char *odtls_conn_psk_identity(odtls_conn *c);
 int odtls_conn_peer_authenticated(odtls_conn *c); // by a certificate, whatever its worth, or a pre-shared key
 
+// RFC 5705, into out. context NULL: none.
+odtls_status odtls_conn_export(odtls_conn *c, const char *label, size_t label_len, const uint8_t *context,
+                               size_t context_len, uint8_t *out, size_t out_len);
+const char *odtls_conn_srtp_profile(odtls_conn *c); // static in OpenSSL; NULL: none
+// Gives the lines that have been collected to the caller, who frees them with odtls_free.
+odtls_bytes odtls_conn_keylog(odtls_conn *c);
+
 typedef struct {
 	int code, depth;
 	const uint8_t *der; // borrowed from the connection until it is freed
@@ -171,6 +179,8 @@ odtls_status odtls_ctx_system_roots(odtls_ctx *ctx);
 odtls_status odtls_ctx_identity(odtls_ctx *ctx, void *x509, void *key, void **chain, int n);
 odtls_status odtls_ctx_alpn(odtls_ctx *ctx, const uint8_t *wire, size_t len); // copies
 odtls_status odtls_ctx_psk(odtls_ctx *ctx, const char *hint);                 // copies; hint may be NULL
+void odtls_ctx_keylog(odtls_ctx *ctx); // collect what SSL_CTX_set_keylog_callback tells
+odtls_status odtls_ctx_srtp(odtls_ctx *ctx, const char *profiles);
 // How many cipher suites a connection of this context could use.
 int odtls_ctx_usable_ciphers(odtls_ctx *ctx);
 int odtls_ctx_security_level(odtls_ctx *ctx);

@@ -76,6 +76,7 @@ void odtls_conn_free(odtls_conn *c) {
 	free(c->spill);
 	free(c->spill_ends);
 	free(c->in_rest);
+	OPENSSL_clear_free(c->keylog, c->keylog_len);
 	odtls_ctx_release(c->ctx);
 	free(c);
 	ERR_clear_error();

@@ -79,6 +79,9 @@ struct odtls_conn {
 	odtls_verify_entry *verify;
 	int n_verify;
 
+	unsigned char *keylog; // lines that nobody has taken yet
+	size_t keylog_len;
+
 	int cookie_verified; // the hello that OpenSSL holds came through odtls_listen
 
 	// While listening.

@@ -76,6 +76,8 @@ odtls_result odtls_op_end(odtls_conn *c, int ret, int clean) {
 		r.more_bytes = c->spill_len;
 		r.more_count = c->spill_n;
 	}
+	if (c->keylog_len > 0)
+		c->flags |= ODTLS_KEYLOG;
 	r.flags = c->flags;
 	r.n_out = c->n_out;
 	r.out_used = c->out.used;

@@ -32,6 +32,7 @@ type SSL struct {
 	alertIn  int16
 	alertOut int16
 	nVerify  int
+	keyLog   bool     // lines wait in C
 	peer     [18]byte // what Listen hands to C; here so that it is not allocated
 }
 
@@ -286,6 +287,7 @@ func (s *SSL) finish(op string, r *C.odtls_result, out *Datagrams) error {
 	s.done = r.flags&(C.ODTLS_DONE) != 0
 	s.alertIn, s.alertOut = int16(r.alert_in), int16(r.alert_out)
 	s.nVerify = int(r.n_verify)
+	s.keyLog = r.flags&C.ODTLS_KEYLOG != 0
 	if r.timeout_us >= 0 {
 		s.deadline = time.Now().Add(time.Duration(r.timeout_us) * time.Microsecond)
 	} else if !s.deadline.IsZero() {
