@@ -13,11 +13,14 @@
 // and message for what a client has sent, as it came and decrypted. Ctrl-C closes every
 // connection and ends the server.
 //
-// A client that starts anew from an address and port that it has used before, without
-// having closed its connection, is heard again after -idle.
+// A client may start anew from an address and port that it has used before, without
+// having closed its connection: after a crash, for one. The new association then lives
+// beside the old one and replaces it only when its handshake is complete, so that a
+// ClientHello that somebody else has sent changes nothing: RFC 6347 §4.2.8.
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/hex"
@@ -187,6 +190,10 @@ type connection struct {
 	encrypted bool
 	heard     time.Time // when the last message came
 	due       time.Time // when the timer is to be looked at; zero: never
+
+	hello    []byte      // that it has started with
+	returner *connection // the peer, starting anew; nil unless it does
+	replaces *connection // the other way round
 }
 
 // run serves until the context ends, and then closes every connection.
@@ -246,13 +253,19 @@ func (s *server) serve(ctx context.Context) error {
 // runTimers does what is due and returns when the next timer is, zero if there is none.
 func (s *server) runTimers() (next time.Time) {
 	now := time.Now()
-	for _, c := range s.peers {
-		if !c.due.IsZero() && !c.due.After(now) {
-			s.timeout(c, now)
+	for _, known := range s.peers {
+		for _, c := range []*connection{known, known.returner} {
+			if c != nil && !c.due.IsZero() && !c.due.After(now) {
+				s.timeout(c, now)
+			}
 		}
-		// The association may have ended just now.
-		if s.peers[c.peer] == c && !c.due.IsZero() && (next.IsZero() || c.due.Before(next)) {
-			next = c.due
+	}
+	// Any of them may have ended just now.
+	for _, known := range s.peers {
+		for _, c := range []*connection{known, known.returner} {
+			if c != nil && !c.due.IsZero() && (next.IsZero() || c.due.Before(next)) {
+				next = c.due
+			}
 		}
 	}
 	return next
@@ -279,7 +292,11 @@ func (s *server) receive(peer netip.AddrPort, datagram []byte) {
 	c, known := s.peers[peer]
 	switch {
 	case !known:
-		s.newcomer(peer, datagram)
+		s.newcomer(peer, datagram, nil)
+	case c.encrypted && c.returner != nil:
+		s.either(c, datagram)
+	case c.encrypted && startsHandshake(datagram) && !bytes.Equal(datagram, c.hello):
+		s.newcomer(peer, datagram, c)
 	case c.encrypted:
 		s.decrypt(c, datagram)
 	default:
@@ -288,9 +305,27 @@ func (s *server) receive(peer netip.AddrPort, datagram []byte) {
 	}
 }
 
+// startsHandshake reports whether the datagram begins with a handshake record of epoch
+// 0, as only a peer without keys sends it. RFC 6347 §4.1.
+func startsHandshake(datagram []byte) bool {
+	return len(datagram) > 13 && datagram[0] == 22 && datagram[3] == 0 && datagram[4] == 0
+}
+
+// either hands a datagram to an association and to the one that is about to replace it:
+// each drops what is not its own.
+func (s *server) either(c *connection, datagram []byte) {
+	returner := c.returner
+	err := returner.DoHandshake(s.sock, datagram)
+	s.settle(returner, err)
+	if s.peers[c.peer] == c && !startsHandshake(datagram) {
+		s.decrypt(c, datagram)
+	}
+}
+
 // newcomer answers a peer that has proven nothing, and makes an association for one
-// that has returned its cookie.
-func (s *server) newcomer(peer netip.AddrPort, datagram []byte) {
+// that has returned its cookie. known is the association that the peer has already, or
+// nil.
+func (s *server) newcomer(peer netip.AddrPort, datagram []byte, known *connection) {
 	reply, verified, err := s.verifier.Verify(s.reply[:0], datagram, peer)
 	s.reply = reply
 	switch {
@@ -305,23 +340,27 @@ func (s *server) newcomer(peer netip.AddrPort, datagram []byte) {
 		s.log.info(addr(peer), "ClientHello without cookie: answered and forgotten")
 	case !verified:
 		s.log.info(addr(peer), "dropped %d bytes: no ClientHello", len(datagram))
-	case len(s.peers) >= s.opts.max:
+	case known == nil && len(s.peers) >= s.opts.max:
 		s.log.warning(addr(peer), "cookie accepted, but there are %d connections already: dropped", len(s.peers))
 	default:
 		s.log.info(addr(peer), "cookie accepted: the handshake starts")
-		s.accept(peer, datagram)
+		s.accept(peer, datagram, known)
 	}
 }
 
 // accept starts the handshake with the verified hello.
-func (s *server) accept(peer netip.AddrPort, hello []byte) {
+func (s *server) accept(peer netip.AddrPort, hello []byte, known *connection) {
 	association, err := dtls.NewAssociation(dtls.ServerMode, s.opts.config)
 	if err != nil {
 		s.log.error(addr(peer), "%v", err)
 		return
 	}
-	c := &connection{Association: association, peer: peer}
-	s.peers[peer] = c
+	c := &connection{Association: association, peer: peer, hello: bytes.Clone(hello), replaces: known}
+	if known != nil {
+		known.returner = c
+	} else {
+		s.peers[peer] = c
+	}
 	if err := c.SetPeer(peer, ""); err != nil {
 		s.settle(c, err)
 		return
@@ -376,6 +415,12 @@ func (s *server) settle(c *connection, err error) {
 	}
 	first := c.IsConnectionEncrypted() && !c.encrypted
 	if first {
+		if old := c.replaces; old != nil {
+			s.log.info(addr(c.peer), "the client has started anew: its old connection is forgotten")
+			c.replaces, old.returner = nil, nil
+			s.forget(old)
+			s.peers[c.peer] = c
+		}
 		c.encrypted, c.heard = true, time.Now()
 		s.log.info(addr(c.peer), "handshake complete: %s, %s%s",
 			dtls.VersionName(c.SessionProtocol()), c.SessionCipher().Name, who(c.Association))
@@ -410,14 +455,26 @@ func who(a *dtls.Association) string {
 }
 
 func (s *server) forget(c *connection) {
-	delete(s.peers, c.peer)
+	if c.replaces != nil {
+		c.replaces.returner = nil
+	} else {
+		delete(s.peers, c.peer)
+	}
 	_ = c.Close() // never fails
+	if c.returner != nil {
+		// Its old connection is gone: it is a peer like any other.
+		c.returner.replaces = nil
+		s.peers[c.peer] = c.returner
+	}
 }
 
 // shutdown tells every peer that the server ends.
 func (s *server) shutdown() {
 	s.log.info("server", "stopping: %d connections to close", len(s.peers))
 	for _, c := range s.peers {
+		if c.returner != nil {
+			s.forget(c.returner)
+		}
 		end := c.AbortHandshake
 		if c.encrypted {
 			end = c.Shutdown
