@@ -82,9 +82,7 @@ enum {
 	ODTLS_MORE_OUT = 2,  // outgoing datagrams wait in the connection: odtls_take
 	ODTLS_MORE_IN = 4,   // plaintext waits: grow the sink and read again without a datagram
 	ODTLS_PARTIAL = 8,   // the last payload is incomplete, the next read goes on with it
-	ODTLS_FILTERED = 16, // the record filter dropped at least one record
-	ODTLS_TOO_LARGE = 32, // a reply larger than the question was withheld
-	ODTLS_KEYLOG = 64     // lines of the key log wait: odtls_conn_keylog
+	ODTLS_KEYLOG = 16    // lines of the key log wait: odtls_conn_keylog
 };
 
 typedef struct {
@@ -134,7 +132,7 @@ odtls_status odtls_conn_set_name(odtls_conn *c, const char *host, int sni, const
 typedef struct {
 	const char *name, *standard_name; // static in OpenSSL
 	char description[160];
-	int bits, alg_bits, version;
+	int bits, alg_bits;
 	int ok;
 } odtls_cipher_info;
 odtls_cipher_info odtls_conn_cipher(odtls_conn *c);

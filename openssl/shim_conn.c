@@ -129,7 +129,6 @@ odtls_cipher_info odtls_conn_cipher(odtls_conn *c) {
 	info.name = SSL_CIPHER_get_name(cipher);
 	info.standard_name = SSL_CIPHER_standard_name(cipher);
 	info.bits = SSL_CIPHER_get_bits(cipher, &info.alg_bits);
-	info.version = SSL_version(c->ssl);
 	SSL_CIPHER_description(cipher, info.description, (int)sizeof info.description);
 	if ((end = strchr(info.description, '\n')) != NULL)
 		*end = 0;

@@ -14,7 +14,6 @@ odtls_result odtls_listen(odtls_conn *c, odtls_cookie *key, const uint8_t *peer,
 	c->established = c->failed = 0;
 	if (peer_len > sizeof c->peer || !odtls_first_hello(in, in_len, &first)) {
 		memset(&r, 0, sizeof r);
-		r.flags = ODTLS_FILTERED;
 		r.alert_in = r.alert_out = -1;
 		r.timeout_us = -1;
 		r.out_used = out.used;
@@ -43,7 +42,6 @@ odtls_result odtls_listen(odtls_conn *c, odtls_cookie *key, const uint8_t *peer,
 	if (ret <= 0 && r.out_used - before > in_len) {
 		r.n_out = 0;
 		r.out_used = before;
-		r.flags |= ODTLS_TOO_LARGE;
 	}
 	return r;
 }

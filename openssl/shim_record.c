@@ -161,19 +161,14 @@ void odtls_filter(odtls_conn *c, const uint8_t *in, size_t len) {
 			if (c->in_copy != NULL)
 				memcpy(c->in_copy + kept, in + at, size);
 			kept += size;
-		} else {
-			c->flags |= ODTLS_FILTERED;
-			if (c->in_copy == NULL) {
-				c->in_copy = malloc(len);
-				if (c->in_copy == NULL)
-					return; // lost, as datagrams may be
-				memcpy(c->in_copy, in, kept);
-			}
+		} else if (c->in_copy == NULL) {
+			c->in_copy = malloc(len);
+			if (c->in_copy == NULL)
+				return; // lost, as datagrams may be
+			memcpy(c->in_copy, in, kept);
 		}
 		at += size;
 	}
-	if (at < len)
-		c->flags |= ODTLS_FILTERED;
 	if (kept == 0)
 		return; // OpenSSL takes an empty datagram for the end of the stream
 	c->in = c->in_copy != NULL ? c->in_copy : in;
