@@ -106,6 +106,7 @@ type Association struct {
 	verifyErrors []VerificationError
 	ignore       []VerificationError
 	checked      bool // nothing more to object to
+	offered      bool // a session, to the server
 
 	timer  *time.Timer
 	signal func()

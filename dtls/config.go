@@ -139,6 +139,16 @@ type Config struct {
 	// identity. It must not hold a zero byte.
 	PSKIdentityHint string
 
+	// SessionTicketsDisabled keeps a server from giving session tickets (RFC 5077) and a
+	// client from asking for them. The keys of the tickets are the Config's own, random,
+	// and live as long as it: whoever gets at them can read what was sent in the sessions.
+	SessionTicketsDisabled bool
+
+	// ClientSessionCache keeps the sessions that a client can resume, with fewer messages
+	// and no certificate sent again; nil means that none are resumed. A session is resumed
+	// only with the same Config and for the same name.
+	ClientSessionCache ClientSessionCache
+
 	// DisableCookieVerification makes a server take a first ClientHello without a
 	// cookie, and keep state for clients that have proven nothing.
 	DisableCookieVerification bool
@@ -176,6 +186,8 @@ func (c *Config) Clone() *Config {
 		KeyLogWriter:              c.KeyLogWriter,
 		PSK:                       c.PSK,
 		PSKIdentityHint:           c.PSKIdentityHint,
+		SessionTicketsDisabled:    c.SessionTicketsDisabled,
+		ClientSessionCache:        c.ClientSessionCache,
 		DisableCookieVerification: c.DisableCookieVerification,
 		HandshakeTimeout:          c.HandshakeTimeout,
 		RetransmissionTimeout:     c.RetransmissionTimeout,
@@ -359,6 +371,11 @@ func (c *Config) setExtras(b *openssl.CtxBuilder, mode Mode) error {
 	if len(c.SRTPProfiles) > 0 {
 		if err := b.SetSRTPProfiles(c.SRTPProfiles); err != nil {
 			return fmt.Errorf("Config.SRTPProfiles: %w", err)
+		}
+	}
+	if !c.SessionTicketsDisabled && (mode == ServerMode || c.ClientSessionCache != nil) {
+		if err := b.EnableSessionTickets(); err != nil {
+			return err
 		}
 	}
 	if c.KeyLogWriter != nil {

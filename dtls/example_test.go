@@ -283,6 +283,29 @@ func ExampleConfig() {
 	// true
 }
 
+// A client that comes back resumes its session: fewer messages, and no certificate
+// sent and verified again.
+func ExampleClientSessionCache() {
+	cert, pool := selfSigned()
+	var cache dtls.ClientSessionCache = dtls.NewLRUClientSessionCache(dtls.DefaultClientSessions)
+	clientCfg := &dtls.Config{RootCAs: pool, ClientSessionCache: cache}
+	serverCfg := &dtls.Config{Certificates: []tls.Certificate{cert}, SessionTicketsDisabled: false}
+	for range 2 {
+		client, server := connect(clientCfg, serverCfg)
+		fmt.Println(client.SessionResumed(), server.SessionResumed())
+		client.Close()
+		server.Close()
+	}
+	var session *dtls.ClientSession
+	session, ok := cache.Get("localhost:4433")
+	fmt.Println(ok, time.Until(session.Expires()) > time.Hour)
+	cache.Put("localhost:4433", nil) // forgotten
+	// Output:
+	// false false
+	// true true
+	// true true
+}
+
 // Keying material for another protocol, SRTP's profile, and a key log for Wireshark.
 func ExampleAssociation_ExportKeyingMaterial() {
 	cert, pool := selfSigned()

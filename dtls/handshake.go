@@ -87,7 +87,7 @@ func (a *Association) start(op string, sock DatagramWriter, datagram []byte) err
 
 // open makes the SSL and forgets what the session before it has left.
 func (a *Association) open() error {
-	a.verifyErrors, a.checked = nil, false
+	a.verifyErrors, a.checked, a.offered = nil, false, false
 	a.out.Reset()
 	a.plain.Reset()
 	ssl, err := openssl.NewSSL(a.ctx, a.config.PSK)
@@ -105,8 +105,11 @@ func (a *Association) open() error {
 		a.deadline = time.Now().Add(d)
 	}
 	if name := a.nameToVerify(); name != "" {
-		return ssl.SetPeerName(name)
+		if err := ssl.SetPeerName(name); err != nil {
+			return err
+		}
 	}
+	a.offerSession()
 	return nil
 }
 
@@ -154,10 +157,14 @@ func (a *Association) step(op string, sock DatagramWriter, err error) error {
 	}
 	sent := a.flush(sock)
 	if err != nil {
+		a.forgetSession()
 		a.reset()
 		return a.fail(ErrTLSFatal, op, "", err)
 	}
 	if a.ssl.HandshakeDone() {
+		if a.state != HandshakeComplete {
+			a.keepSession()
+		}
 		a.state = HandshakeComplete
 		a.deadline = time.Time{}
 		a.stopTimer()
@@ -251,6 +258,7 @@ func (a *Association) expired() bool {
 func (a *Association) expire(op string, sock DatagramWriter) error {
 	_ = a.ssl.Abort(openssl.AlertUserCanceled, false, &a.out)
 	_ = a.flush(sock)
+	a.forgetSession()
 	a.reset()
 	return a.fail(ErrTLSFatal, op, "the handshake took longer than "+a.config.handshakeTimeout().String(), os.ErrDeadlineExceeded)
 }
@@ -294,9 +302,9 @@ func (a *Association) AbortHandshake(sock DatagramWriter) error {
 	switch {
 	case a.state == HandshakeInProgress:
 		err = a.ssl.Abort(openssl.AlertUserCanceled, false, &a.out)
-	case a.mode == ClientMode && a.ssl.HandshakeDone():
-		// Only the end has shown that there is no certificate: the peer is complete already,
-		// and reads no alert of epoch 0.
+	case a.ssl.HandshakeDone() && (a.mode == ClientMode) != a.ssl.SessionReused():
+		// Only the end has shown that there is no certificate: the peer, whose Finished came
+		// last, is complete already and reads no alert of epoch 0.
 		err = a.ssl.Shutdown(&a.out)
 	default:
 		// What was held back is dropped: the peer still reads in epoch 0.

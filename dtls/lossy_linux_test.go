@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/ossldtls/ossldtls/internal/certtest"
 	"github.com/ossldtls/ossldtls/internal/dgramtest"
 	"github.com/ossldtls/ossldtls/internal/faketime"
 )
@@ -246,5 +247,66 @@ func TestRetransmissionTimeoutDoubles(t *testing.T) {
 		again, err = p.client.HandleTimeout(&p.fromClient)
 		require.NoError(t, err)
 		assert.True(t, again, "%v", wait)
+	}
+}
+
+// Every datagram of an abbreviated handshake, whose last flight is the client's.
+func TestResumptionSurvivesTheNetwork(t *testing.T) {
+	client, server := withCache(longFlights(t))
+	newPair(t, client, server).mustShake()
+	clean := requireResumed(t, client, server, true, "clean")
+	counts := map[string]int{"client": 3, "server": 2}
+	require.GreaterOrEqual(t, clean.fromClient.Count, counts["client"])
+	require.GreaterOrEqual(t, clean.fromServer.Count, counts["server"])
+	for _, h := range harms {
+		for side, count := range counts {
+			for at := range count {
+				t.Run(fmt.Sprintf("%s %d of the %s", h.name, at, side), func(t *testing.T) {
+					p := newPair(t, client, server)
+					end := &p.fromClient
+					if side == "server" {
+						end = &p.fromServer
+					}
+					h.apply(end, at)
+					require.NoError(t, p.client.DoHandshake(&p.fromClient, nil))
+					p.carryWithTimers()
+					assert.True(t, p.client.SessionResumed())
+					assert.True(t, p.server.SessionResumed())
+					p.fromClient.Script, p.fromServer.Script = nil, nil
+					p.echo("after the harm")
+				})
+			}
+		}
+	}
+}
+
+// A certificate that was good when the session was made, and has expired since, is
+// looked at again, by both sides.
+func TestExpiredSinceIsNotResumed(t *testing.T) {
+	ca := certtest.NewCA(t, "root")
+	for _, side := range []string{"client", "server"} {
+		client, server := withCache(mutual(t, ca))
+		if side == "client" {
+			client.Certificates = append(client.Certificates[:0], ca.Issue(t, certtest.Leaf{Name: "client", Valid: time.Hour}))
+		} else {
+			server.Certificates = append(server.Certificates[:0], ca.Issue(t, certtest.Leaf{Valid: time.Hour}))
+		}
+		newPair(t, client, server).mustShake()
+		requireResumed(t, client, server, true, "while it is valid")
+		func() {
+			faketime.TurnCalendar(61 * time.Minute)
+			defer faketime.TurnCalendar(-61 * time.Minute)
+			p := newPair(t, client, server)
+			clientErr, serverErr := p.shake()
+			if side == "client" {
+				require.NoError(t, clientErr)
+				assertError(t, serverErr, ErrPeerVerification)
+				assert.Equal(t, []int{codeExpired}, codesOf(p.server.PeerVerificationErrors()))
+			} else {
+				require.NoError(t, serverErr)
+				assertError(t, clientErr, ErrPeerVerification)
+				assert.Equal(t, []int{codeExpired}, codesOf(p.client.PeerVerificationErrors()))
+			}
+		}()
 	}
 }

@@ -189,3 +189,6 @@ func longFlights(t testing.TB) (client, server *Config) {
 	server.Certificates = append(server.Certificates, inner.Issue(t, certtest.Leaf{}))
 	return client, server
 }
+
+// netipPort returns the server's address with another port.
+func netipPort(port uint16) netip.AddrPort { return netip.AddrPortFrom(serverAddr.Addr(), port) }

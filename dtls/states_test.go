@@ -151,6 +151,7 @@ func TestQuestionsInEveryState(t *testing.T) {
 		a.NegotiatedProtocol()
 		a.PSKIdentity()
 		a.SRTPProfile()
+		a.SessionResumed()
 		a.DTLSError()
 		a.DTLSErrorString()
 		a.SetHandshakeTimeoutFunc(func() {})

@@ -255,6 +255,20 @@ func (b *CtxBuilder) SetSRTPProfiles(profiles []string) error {
 	return nil
 }
 
+// EnableSessionTickets lets a server give its clients tickets, by which they can
+// resume their sessions for two hours, and a client ask for them: RFC 5077. The keys of
+// the tickets live as long as the context; whoever gets at them can read what was sent
+// in the sessions. A session whose certificate was objected to ([VerifyCollect]), or has
+// expired since, is not resumed, and none but by the context that it was made with.
+// Corresponds to SSL_OP_NO_TICKET, cleared.
+func (b *CtxBuilder) EnableSessionTickets() error {
+	const op = "session tickets"
+	if b.c == nil {
+		return closedError(op)
+	}
+	return statusError(op, C.odtls_ctx_tickets(b.c))
+}
+
 // EnableKeyLog makes connections collect the secrets of their sessions for
 // [SSL.TakeKeyLog]: whoever has them can read the traffic. Corresponds to
 // SSL_CTX_set_keylog_callback.

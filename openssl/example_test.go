@@ -56,6 +56,7 @@ func contexts() (client, server *openssl.Ctx) {
 	check(b.UseCertificate(cert, key))
 	check(b.AddClientCA(cert))
 	check(b.UsePSK("a hint"))
+	check(b.EnableSessionTickets())
 	b.SetVerify(openssl.VerifyNone, 0) // or VerifyCollect, VerifyRequire
 	server, err = b.Build()
 	check(err)
@@ -68,6 +69,7 @@ func contexts() (client, server *openssl.Ctx) {
 	check(b.SetALPNProtos([]string{"coap"}))
 	check(b.SetSRTPProfiles([]string{"SRTP_AEAD_AES_128_GCM"}))
 	check(b.EnableKeyLog())
+	check(b.EnableSessionTickets())
 	client, err = b.Build()
 	check(err)
 	return client, server
@@ -137,6 +139,15 @@ func Example() {
 	check(err)
 	fmt.Printf("%d %q %.13s\n", len(material), client.SRTPProfile(), client.TakeKeyLog())
 
+	session, err := client.Session() // for the next connection to this server
+	check(err)
+	next, err := openssl.NewSSL(clientCtx, nil)
+	check(err)
+	defer next.Close()
+	check(next.SetPeerName("localhost"))
+	check(next.SetSession(session))
+	fmt.Println("resumed", client.SessionReused(), session.Expires().After(time.Now()))
+
 	var plain openssl.Datagrams
 	up.Reset()
 	check(client.Write([]byte("hello"), &up))
@@ -158,6 +169,7 @@ func Example() {
 	// CN=localhost 0 0
 	// "" ""
 	// 32 "" CLIENT_RANDOM
+	// resumed false true
 	// hello, at most 16384
 	// true
 	// true close_notify false

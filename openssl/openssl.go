@@ -63,6 +63,7 @@ type Diagnostics struct {
 	CookieKeys   int64 // not yet closed
 	Certificates int64 // not yet closed, and not yet found by the garbage collector
 	PrivateKeys  int64 // the same
+	Sessions     int64 // not yet found by the garbage collector
 	// StaleErrors counts operations that found an error in their thread's queue
 	// which an operation before them should have taken out: 0 in a correct program.
 	StaleErrors int64
@@ -79,6 +80,7 @@ func ReadDiagnostics() Diagnostics {
 		CookieKeys:   int64(d.cookies),
 		Certificates: int64(d.certs),
 		PrivateKeys:  int64(d.keys),
+		Sessions:     int64(d.sessions),
 		StaleErrors:  int64(d.stale),
 		QueuedError:  uint64(d.queued),
 	}

@@ -60,9 +60,9 @@ unsigned long odtls_library_version(void);
 const char *odtls_library_version_text(void);
 
 typedef struct {
-	long conns, ctxs, cookies, certs, keys; // live objects
-	long stale;                             // operations that found errors of somebody else in the queue
-	unsigned long queued;                   // first error in the calling thread's queue, 0 if there is none
+	long conns, ctxs, cookies, certs, keys, sessions; // live objects
+	long stale;                                       // operations that found errors of somebody else in the queue
+	unsigned long queued;                             // first error in the calling thread's queue, 0 if there is none
 } odtls_diag;
 odtls_diag odtls_diagnostics(void);
 
@@ -179,9 +179,22 @@ odtls_status odtls_ctx_alpn(odtls_ctx *ctx, const uint8_t *wire, size_t len); //
 odtls_status odtls_ctx_psk(odtls_ctx *ctx, const char *hint);                 // copies; hint may be NULL
 void odtls_ctx_keylog(odtls_ctx *ctx); // collect what SSL_CTX_set_keylog_callback tells
 odtls_status odtls_ctx_srtp(odtls_ctx *ctx, const char *profiles);
+odtls_status odtls_ctx_tickets(odtls_ctx *ctx); // a server gives them, a client asks for them
 // How many cipher suites a connection of this context could use.
 int odtls_ctx_usable_ciphers(odtls_ctx *ctx);
 int odtls_ctx_security_level(odtls_ctx *ctx);
+
+// ---- sessions, of clients; each is an SSL_SESSION ----
+
+// A copy, owned by the caller, of the connection's session; p NULL without errors: there
+// is none that could be resumed, or it is the one that was offered.
+odtls_ptr odtls_session_take(odtls_conn *c);
+unsigned long odtls_session_lifetime(void *session); // the server's hint in seconds, 0: none
+// Offers a copy of the session to the server, unless the server's certificate has
+// expired. Before the handshake.
+odtls_status odtls_session_offer(odtls_conn *c, void *session);
+void odtls_session_free(void *session);
+int odtls_conn_resumed(odtls_conn *c);
 
 // ---- cookies ----
 

@@ -82,6 +82,8 @@ struct odtls_conn {
 	unsigned char *keylog; // lines that nobody has taken yet
 	size_t keylog_len;
 
+	const SSL_SESSION *offered; // to compare with only: the SSL owns it
+
 	int cookie_verified; // the hello that OpenSSL holds came through odtls_listen
 
 	// While listening.
@@ -94,7 +96,7 @@ struct odtls_conn {
 };
 
 extern int odtls_ex_conn;
-extern atomic_long odtls_live_conns, odtls_live_ctxs, odtls_live_cookies, odtls_live_certs, odtls_live_keys;
+extern atomic_long odtls_live_conns, odtls_live_ctxs, odtls_live_cookies, odtls_live_certs, odtls_live_keys, odtls_live_sessions;
 extern atomic_long odtls_stale;
 
 // shim_err.c

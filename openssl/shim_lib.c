@@ -31,6 +31,7 @@ odtls_diag odtls_diagnostics(void) {
 	d.cookies = atomic_load(&odtls_live_cookies);
 	d.certs = atomic_load(&odtls_live_certs);
 	d.keys = atomic_load(&odtls_live_keys);
+	d.sessions = atomic_load(&odtls_live_sessions);
 	d.stale = atomic_load(&odtls_stale);
 	d.queued = ERR_peek_error();
 	return d;

@@ -32,7 +32,9 @@ type SSL struct {
 	alertIn  int16
 	alertOut int16
 	nVerify  int
-	keyLog   bool     // lines wait in C
+	keyLog   bool // lines wait in C
+	ctx      *Ctx
+	name     string   // of SetPeerName
 	peer     [18]byte // what Listen hands to C; here so that it is not allocated
 }
 
@@ -62,7 +64,7 @@ func NewSSL(ctx *Ctx, psk PSKFunc) (*SSL, error) {
 	if ctx == nil || ctx.c == nil {
 		return nil, closedError("new connection")
 	}
-	s := &SSL{server: ctx.server, alertIn: -1, alertOut: -1, cb: &callbacks{psk: psk}}
+	s := &SSL{ctx: ctx, server: ctx.server, alertIn: -1, alertOut: -1, cb: &callbacks{psk: psk}}
 	if psk != nil {
 		s.handle = cgo.NewHandle(s.cb)
 	}
@@ -128,6 +130,7 @@ func (s *SSL) SetPeerName(name string) error {
 		return closedError(op)
 	}
 	defer runtime.KeepAlive(s)
+	s.name = name
 	if ip, err := netip.ParseAddr(name); err == nil {
 		b := ip.Unmap().WithZone("").AsSlice()
 		return statusError(op, C.odtls_conn_set_name(s.c, nil, 0, bytePtr(b), C.size_t(len(b))))

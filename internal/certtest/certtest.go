@@ -37,7 +37,8 @@ type Leaf struct {
 	RSA     bool
 	Ed25519 bool
 	Expired bool
-	Padding int // bytes of an extension that only makes the certificate larger
+	Valid   time.Duration // from now on; 0: a day
+	Padding int           // bytes of an extension that only makes the certificate larger
 }
 
 func serial() *big.Int {
@@ -146,6 +147,9 @@ func (ca *CA) Issue(t testing.TB, leaf Leaf) tls.Certificate {
 	}
 	if leaf.Expired {
 		template.NotBefore, template.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
+	}
+	if leaf.Valid > 0 {
+		template.NotAfter = time.Now().Add(leaf.Valid)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, ca.Cert, key.Public(), ca.key)
 	require.NoError(t, err)

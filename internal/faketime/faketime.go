@@ -28,6 +28,24 @@ int gettimeofday(struct timeval_here *tv, void *zone) {
 	return 0;
 }
 
+static long long calendar_s;
+
+// The calendar that libcrypto looks at, for certificates. libssl 3.0 looks at it for
+// the age of sessions, later ones do not.
+long time(long *t) {
+	struct timespec_here now;
+
+	clock_gettime(0, &now);
+	now.sec += (long)__atomic_load_n(&calendar_s, __ATOMIC_SEQ_CST);
+	if (t != 0)
+		*t = now.sec;
+	return now.sec;
+}
+
+static void turn(long long s) {
+	__atomic_add_fetch(&calendar_s, s, __ATOMIC_SEQ_CST);
+}
+
 static void advance(long long us) {
 	__atomic_add_fetch(&offset_us, us, __ATOMIC_SEQ_CST);
 }
@@ -39,4 +57,10 @@ import "time"
 // Advance moves libssl's clock forward by d.
 func Advance(d time.Duration) {
 	C.advance(C.longlong(d.Microseconds()))
+}
+
+// TurnCalendar moves the calendar by d, in whole seconds, by which libcrypto tells
+// whether a certificate has expired. It is to be turned back at the end of a test.
+func TurnCalendar(d time.Duration) {
+	C.turn(C.longlong(d / time.Second))
 }

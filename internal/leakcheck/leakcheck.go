@@ -56,6 +56,7 @@ func look() string {
 	add(d.CookieKeys-1, "cookie keys") // the process's default one stays
 	add(d.Certificates, "certificates")
 	add(d.PrivateKeys, "private keys")
+	add(d.Sessions, "sessions")
 	add(d.StaleErrors, "errors left in a queue by an operation")
 	if d.QueuedError != 0 {
 		left = append(left, fmt.Sprintf("error %#x in the queue of this thread", d.QueuedError))
