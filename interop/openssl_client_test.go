@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ossldtls/ossldtls/dtls"
 )
 
 const sClientName = "openssl s_client -dtls1_2"
@@ -15,7 +17,7 @@ func TestServerOpenSSL(t *testing.T) {
 	p := newPKI(t)
 	for _, s := range append(append(scenarios, withALPN), withoutCookies...) {
 		check(t, s.opensslName(sClientName), "our server", s.what, func(r *row) {
-			e, client := s.serverToOpenSSL(r, p)
+			e, client := s.serverToOpenSSL(r, p, s.serverConfig(r, p))
 			converse(e, client)
 			s.requireFits(e)
 			client.say("Q")
@@ -24,7 +26,7 @@ func TestServerOpenSSL(t *testing.T) {
 		})
 	}
 	check(t, sClientName, "our server", "we close", func(r *row) {
-		e, client := scenarios[1].serverToOpenSSL(r, p)
+		e, client := ecdsaOnly.serverToOpenSSL(r, p, ecdsaOnly.serverConfig(r, p))
 		converse(e, client)
 		e.shutdown(true)
 		client.await(`^closed$`)
@@ -33,11 +35,11 @@ func TestServerOpenSSL(t *testing.T) {
 }
 
 // serverToOpenSSL completes a handshake with s_client and checks what both say of it.
-func (s scenario) serverToOpenSSL(r *row, p *pki) (*endpoint, *process) {
+func (s scenario) serverToOpenSSL(r *row, p *pki, cfg *dtls.Config, flags ...string) (*endpoint, *process) {
 	r.Helper()
-	l := listen(r, s.loopback(), s.serverConfig(r, p))
+	l := listen(r, s.loopback(), cfg)
 	l.mtu = s.mtu
-	client := sClient(r, l.wire.addr(), s.sClientFlags(p)...)
+	client := sClient(r, l.wire.addr(), append(s.sClientFlags(p), flags...)...)
 	e := l.acceptComplete()
 	version, suite := sClientSession(client)
 	s.requireAgreed(e, p, version, suite)

@@ -51,6 +51,14 @@ func (s scenario) clientToOpenSSL(r *row, p *pki, flags ...string) (*endpoint, *
 	r.Helper()
 	server, addr := sServer(r, s.loopback(), append(s.sServerFlags(p), flags...)...)
 	e := connect(r, addr, s.clientConfig(r, p))
+	s.agreeWithOpenSSL(e, server, p)
+	return e, server
+}
+
+// agreeWithOpenSSL is clientToOpenSSL with a client and an s_server that are there.
+func (s scenario) agreeWithOpenSSL(e *endpoint, server *process, p *pki) {
+	r := e.r
+	r.Helper()
 	e.SetMTUHint(s.mtu)
 	require.NoError(r, e.handshake())
 	version, suite := sServerSession(server)
@@ -61,5 +69,4 @@ func (s scenario) clientToOpenSSL(r *row, p *pki, flags ...string) (*endpoint, *
 	if s.client {
 		server.await(`^subject=CN ?= ?` + s.clientIdentity(p).Leaf.Subject.CommonName + `$`)
 	}
-	return e, server
 }

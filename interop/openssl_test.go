@@ -93,7 +93,8 @@ func (s scenario) sClientFlags(p *pki) []string {
 	return flags
 }
 
-// sServer runs openssl s_server for one client on a port of its own.
+// sServer runs openssl s_server on a port of its own, for one client unless the flags
+// say otherwise.
 func sServer(r *row, loopback netip.Addr, flags ...string) (*process, netip.AddrPort) {
 	r.Helper()
 	accept := netip.AddrPortFrom(loopback, 0).String()

@@ -26,6 +26,7 @@ type process struct {
 
 	mu   sync.Mutex
 	text bytes.Buffer  // standard output and standard error, as they came
+	old  int           // how much of text is forgotten
 	more chan struct{} // closed and replaced when there is more text
 }
 
@@ -59,12 +60,19 @@ func (p *process) Write(b []byte) (int, error) {
 	return p.text.Write(b)
 }
 
-// printed returns what the program has printed so far, and what tells that there is
-// more.
+// printed returns what the program has printed so far and is not forgotten, and what
+// tells that there is more.
 func (p *process) printed() (string, <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.text.String(), p.more
+	return p.text.String()[p.old:], p.more
+}
+
+// forget has await and never look only at what the program prints from now on.
+func (p *process) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.old = p.text.Len()
 }
 
 // await waits until the program has printed lines that match, and returns the

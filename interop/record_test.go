@@ -16,6 +16,7 @@ const (
 	clientHello        = 1
 	helloVerifyRequest = 3
 	certificate        = 11
+	serverHelloDone    = 14
 )
 
 var contentNames = map[uint8]string{20: "ChangeCipherSpec", typeAlert: "alert", typeHandshake: "handshake", 23: "data"}
@@ -23,7 +24,7 @@ var contentNames = map[uint8]string{20: "ChangeCipherSpec", typeAlert: "alert", 
 var messageNames = map[uint8]string{
 	0: "HelloRequest", clientHello: "ClientHello", 2: "ServerHello", helloVerifyRequest: "HelloVerifyRequest",
 	4: "NewSessionTicket", certificate: "Certificate", 12: "ServerKeyExchange", 13: "CertificateRequest",
-	14: "ServerHelloDone", 15: "CertificateVerify", 16: "ClientKeyExchange", 20: "Finished",
+	serverHelloDone: "ServerHelloDone", 15: "CertificateVerify", 16: "ClientKeyExchange", 20: "Finished",
 }
 
 // record is a record of the record layer: RFC 6347 §4.1.

@@ -38,6 +38,13 @@ func newWire(r *row, loopback netip.Addr) *wire {
 	return w
 }
 
+// again returns the same socket with a record of its own, for the next association.
+func (w *wire) again(r *row) *wire {
+	next := &wire{conn: w.conn}
+	r.wires = append(r.wires, next)
+	return next
+}
+
 func (w *wire) addr() netip.AddrPort {
 	return w.conn.LocalAddr().(*net.UDPAddr).AddrPort()
 }
