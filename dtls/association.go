@@ -106,7 +106,7 @@ type Association struct {
 	verifyErrors []VerificationError
 	ignore       []VerificationError
 	checked      bool // nothing more to object to
-	offered      bool // a session, to the server
+	resumer      resumer
 
 	timer  *time.Timer
 	signal func()
@@ -168,9 +168,13 @@ func (a *Association) reset() {
 	if a.state != HandshakeNotStarted {
 		a.ignore = nil // meant for this session, and perhaps for this peer only
 	}
+	failed := a.state == HandshakeInProgress || a.state == PeerVerificationFailed
 	a.state = HandshakeNotStarted
 	a.out.Reset()
 	a.deadline = time.Time{}
+	if failed {
+		a.resumer.forget()
+	}
 }
 
 // fail remembers the error of an operation and returns it.

@@ -23,7 +23,7 @@ func NewCertPool() *CertPool { return &CertPool{} }
 // QSslConfiguration::systemCaCertificates.
 func SystemCertPool() *CertPool { return &CertPool{system: true} }
 
-// AddCert adds a certificate.
+// AddCert adds a certificate. Corresponds to X509_STORE_add_cert.
 func (p *CertPool) AddCert(cert *x509.Certificate) {
 	if cert == nil {
 		panic("dtls: nil Certificate in AddCert")
@@ -31,7 +31,8 @@ func (p *CertPool) AddCert(cert *x509.Certificate) {
 	p.ders = append(p.ders, cert.Raw)
 }
 
-// AppendCertsFromDER adds one certificate that OpenSSL can read, in DER.
+// AppendCertsFromDER adds one certificate that OpenSSL can read, in DER. Corresponds to
+// d2i_X509.
 func (p *CertPool) AppendCertsFromDER(der []byte) error {
 	cert, err := openssl.LoadCertificateFromDER(der)
 	if err != nil {
@@ -43,7 +44,8 @@ func (p *CertPool) AppendCertsFromDER(der []byte) error {
 }
 
 // AppendCertsFromPEM adds every certificate of a PEM text. It fails, and adds
-// nothing, if there is none or if one of them cannot be read.
+// nothing, if there is none or if one of them cannot be read. Corresponds to
+// PEM_read_bio_X509.
 func (p *CertPool) AppendCertsFromPEM(pem []byte) error {
 	certs, err := openssl.LoadCertificatesFromPEM(pem)
 	if err != nil {

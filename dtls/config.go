@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -131,7 +132,8 @@ type Config struct {
 	// traffic. Writes of several associations may be concurrent; errors do not count.
 	KeyLogWriter io.Writer
 
-	// PSK is asked for the pre-shared key in a handshake that needs one. Setting it adds
+	// PSK is asked for the pre-shared key in a handshake that needs one, which a resumed
+	// session does not: see SessionTicketsDisabled. Setting it adds
 	// the cipher suites with pre-shared keys to the default CipherList.
 	PSK PSKFunc
 
@@ -142,6 +144,8 @@ type Config struct {
 	// SessionTicketsDisabled keeps a server from giving session tickets (RFC 5077) and a
 	// client from asking for them. The keys of the tickets are the Config's own, random,
 	// and live as long as it: whoever gets at them can read what was sent in the sessions.
+	// A session lasts for two hours at most. One that is resumed asks for no certificate
+	// and no PSK again: who must be able to lock a peer out sooner sets this.
 	SessionTicketsDisabled bool
 
 	// ClientSessionCache keeps the sessions that a client can resume, with fewer messages
@@ -373,7 +377,7 @@ func (c *Config) setExtras(b *openssl.CtxBuilder, mode Mode) error {
 			return fmt.Errorf("Config.SRTPProfiles: %w", err)
 		}
 	}
-	if !c.SessionTicketsDisabled && (mode == ServerMode || c.ClientSessionCache != nil) {
+	if c.ticketsEnabled(mode) {
 		if err := b.EnableSessionTickets(); err != nil {
 			return err
 		}
@@ -395,6 +399,20 @@ func (c *Config) setExtras(b *openssl.CtxBuilder, mode Mode) error {
 		}
 	}
 	return nil
+}
+
+// maxTicketCertificate is the size, in bytes, of a client's certificate above which it
+// asks for no tickets: the certificate is in the ticket, and the ticket in the next
+// ClientHello, which has to be one handshake message of at most 32 KB.
+const maxTicketCertificate = 16 << 10
+
+func (c *Config) ticketsEnabled(mode Mode) bool {
+	if c.SessionTicketsDisabled || mode == ClientMode && c.ClientSessionCache == nil {
+		return false
+	}
+	return mode == ServerMode || !slices.ContainsFunc(c.Certificates, func(cert tls.Certificate) bool {
+		return len(cert.Certificate) > 0 && len(cert.Certificate[0]) > maxTicketCertificate
+	})
 }
 
 func (c *Config) handshakeTimeout() time.Duration {

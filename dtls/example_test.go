@@ -45,7 +45,10 @@ func (s *server) receive(datagram []byte, peer netip.AddrPort) error {
 		_ = a.SetPeer(peer, "")
 	}
 	if !a.IsConnectionEncrypted() {
-		return a.DoHandshake(s.sock, datagram)
+		if err := a.DoHandshake(s.sock, datagram); !a.IsConnectionEncrypted() {
+			return err
+		}
+		datagram = nil // there may be data that came with the end of the handshake
 	}
 	payloads, err := a.DecryptDatagram(s.sock, datagram)
 	for _, p := range payloads {

@@ -87,9 +87,11 @@ func (a *Association) start(op string, sock DatagramWriter, datagram []byte) err
 
 // open makes the SSL and forgets what the session before it has left.
 func (a *Association) open() error {
-	a.verifyErrors, a.checked, a.offered = nil, false, false
+	a.verifyErrors, a.checked = nil, false
 	a.out.Reset()
 	a.plain.Reset()
+	name := a.nameToVerify()
+	a.resumer = newResumer(a.mode, a.config, name, a.peer) // the cache is the program's: before there is an SSL
 	ssl, err := openssl.NewSSL(a.ctx, a.config.PSK)
 	if err != nil {
 		return err
@@ -104,12 +106,12 @@ func (a *Association) open() error {
 	if d := a.config.handshakeTimeout(); d > 0 {
 		a.deadline = time.Now().Add(d)
 	}
-	if name := a.nameToVerify(); name != "" {
+	if name != "" {
 		if err := ssl.SetPeerName(name); err != nil {
 			return err
 		}
 	}
-	a.offerSession()
+	a.resumer.offer(ssl)
 	return nil
 }
 
@@ -157,17 +159,19 @@ func (a *Association) step(op string, sock DatagramWriter, err error) error {
 	}
 	sent := a.flush(sock)
 	if err != nil {
-		a.forgetSession()
+		if a.state == HandshakeInProgress {
+		}
 		a.reset()
 		return a.fail(ErrTLSFatal, op, "", err)
 	}
 	if a.ssl.HandshakeDone() {
-		if a.state != HandshakeComplete {
-			a.keepSession()
-		}
+		completed := a.state != HandshakeComplete
 		a.state = HandshakeComplete
 		a.deadline = time.Time{}
 		a.stopTimer()
+		if completed {
+			a.resumer.keep(a.ssl)
+		}
 	} else {
 		a.startTimer()
 	}
@@ -258,7 +262,6 @@ func (a *Association) expired() bool {
 func (a *Association) expire(op string, sock DatagramWriter) error {
 	_ = a.ssl.Abort(openssl.AlertUserCanceled, false, &a.out)
 	_ = a.flush(sock)
-	a.forgetSession()
 	a.reset()
 	return a.fail(ErrTLSFatal, op, "the handshake took longer than "+a.config.handshakeTimeout().String(), os.ErrDeadlineExceeded)
 }

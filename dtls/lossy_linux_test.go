@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -284,12 +285,20 @@ func TestResumptionSurvivesTheNetwork(t *testing.T) {
 // looked at again, by both sides.
 func TestExpiredSinceIsNotResumed(t *testing.T) {
 	ca := certtest.NewCA(t, "root")
-	for _, side := range []string{"client", "server"} {
+	leaf := certtest.Leaf{Name: "localhost", Valid: time.Hour}
+	inner := ca.ShortLived(t, "intermediate", time.Hour)
+	for _, test := range []struct {
+		side    string
+		expires tls.Certificate
+	}{
+		{"client", ca.Issue(t, leaf)}, {"client", inner.Issue(t, certtest.Leaf{})},
+		{"server", ca.Issue(t, leaf)}, {"server", inner.Issue(t, certtest.Leaf{})},
+	} {
 		client, server := withCache(mutual(t, ca))
-		if side == "client" {
-			client.Certificates = append(client.Certificates[:0], ca.Issue(t, certtest.Leaf{Name: "client", Valid: time.Hour}))
+		if test.side == "client" {
+			client.Certificates = []tls.Certificate{test.expires}
 		} else {
-			server.Certificates = append(server.Certificates[:0], ca.Issue(t, certtest.Leaf{Valid: time.Hour}))
+			server.Certificates = []tls.Certificate{test.expires}
 		}
 		newPair(t, client, server).mustShake()
 		requireResumed(t, client, server, true, "while it is valid")
@@ -298,7 +307,7 @@ func TestExpiredSinceIsNotResumed(t *testing.T) {
 			defer faketime.TurnCalendar(-61 * time.Minute)
 			p := newPair(t, client, server)
 			clientErr, serverErr := p.shake()
-			if side == "client" {
+			if test.side == "client" {
 				require.NoError(t, clientErr)
 				assertError(t, serverErr, ErrPeerVerification)
 				assert.Equal(t, []int{codeExpired}, codesOf(p.server.PeerVerificationErrors()))

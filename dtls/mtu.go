@@ -41,9 +41,9 @@ func ipUDPHeaders(addr netip.Addr) int {
 }
 
 // MaxDatagramSize returns how many bytes of application data fit a packet of the MTU
-// hint, exactly, but never more than [MaxPayload]; 0 unless the association is encrypted. WriteDatagramEncrypted takes
-// more, up to 16384 bytes, for paths that carry or fragment it. Corresponds to
-// DTLS_get_data_mtu.
+// hint, exactly, but never more than [MaxPayload]; 0 unless the association is
+// encrypted. WriteDatagramEncrypted takes more, up to 16384 bytes, for paths that carry or
+// fragment it. Corresponds to DTLS_get_data_mtu.
 func (a *Association) MaxDatagramSize() int {
 	if a.state != HandshakeComplete {
 		return 0

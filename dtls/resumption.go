@@ -3,6 +3,7 @@ package dtls
 import (
 	"container/list"
 	"net"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -92,43 +93,54 @@ func (a *Association) SessionResumed() bool {
 	return a.ssl != nil && a.ssl.SessionReused()
 }
 
-func (a *Association) sessions() ClientSessionCache {
-	if a.mode != ClientMode || a.config.SessionTicketsDisabled {
-		return nil
+// resumer offers, keeps and forgets the sessions of one client.
+type resumer struct {
+	cache   ClientSessionCache // nil: nothing is resumed
+	key     string
+	session *ClientSession // that is offered
+}
+
+// newResumer looks a session up. The name is the one to verify.
+func newResumer(mode Mode, cfg *Config, name string, peer netip.AddrPort) (r resumer) {
+	if mode != ClientMode || !cfg.ticketsEnabled(mode) {
+		return r
 	}
-	return a.config.ClientSessionCache
+	r.cache, r.key = cfg.ClientSessionCache, net.JoinHostPort(name, strconv.Itoa(int(peer.Port())))
+	if session, ok := r.cache.Get(r.key); ok && session != nil && time.Now().Before(session.Expires()) {
+		r.session = session
+	}
+	return r
 }
 
-func (a *Association) sessionKey() string {
-	return net.JoinHostPort(a.nameToVerify(), strconv.Itoa(int(a.peer.Port())))
-}
-
-// offerSession offers the server what the cache has of it. What cannot be offered, a
-// session of another Config for one, costs a full handshake and nothing else.
-func (a *Association) offerSession() {
-	if cache := a.sessions(); cache != nil {
-		if session, ok := cache.Get(a.sessionKey()); ok && session != nil && time.Now().Before(session.Expires()) {
-			a.offered = a.ssl.SetSession(session) == nil
-		}
+// offer offers the session to the server. What cannot be offered, a session of another
+// Config for one, costs a full handshake and nothing else.
+func (r *resumer) offer(ssl *openssl.SSL) {
+	if r.session != nil && ssl.SetSession(r.session) != nil {
+		r.session = nil
 	}
 }
 
-// keepSession keeps what the server has given. An offer that was turned down is not
-// made again.
-func (a *Association) keepSession() {
-	cache := a.sessions()
-	if cache == nil {
+// keep keeps what the server has given. An offer that was turned down is not made
+// again.
+func (r *resumer) keep(ssl *openssl.SSL) {
+	if r.cache == nil {
 		return
 	}
-	session, _ := a.ssl.Session()
-	if session != nil || a.offered && !a.ssl.SessionReused() {
-		cache.Put(a.sessionKey(), session)
+	if session, _ := ssl.Session(); session != nil {
+		r.cache.Put(r.key, session)
+	} else if !ssl.SessionReused() {
+		r.forget()
 	}
 }
 
-// forgetSession is for a handshake that has failed: the next one is a full one.
-func (a *Association) forgetSession() {
-	if a.offered && a.state == HandshakeInProgress {
-		a.sessions().Put(a.sessionKey(), nil)
+// forget is for a handshake that has failed: the next one is a full one, unless another
+// association has kept a newer session.
+func (r *resumer) forget() {
+	if r.session == nil {
+		return
 	}
+	if current, ok := r.cache.Get(r.key); ok && current == r.session {
+		r.cache.Put(r.key, nil)
+	}
+	r.session = nil
 }

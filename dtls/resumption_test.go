@@ -194,6 +194,91 @@ func TestAnonymousServerIsNotTrustedLater(t *testing.T) {
 	assert.ErrorContains(t, serverErr, "handshake failure")
 }
 
+// A server that wants a certificate for one name takes no session that was made with
+// another one, or with none.
+func TestServersNameIsVerifiedAgain(t *testing.T) {
+	client, server := withCache(mutual(t, certtest.NewCA(t, "root")))
+	named := func(name string) *pair {
+		p := newPair(t, client, server)
+		require.NoError(t, p.server.SetPeerVerificationName(name))
+		return p
+	}
+	requireResumed(t, client, server, false, "no name")
+	requireResumed(t, client, server, true, "no name")
+	for _, before := range []string{"", "localhost"} {
+		named(before).mustShake()
+		for name, code := range map[string]int{"admin.example": codeHostname, "192.0.2.1": codeIPAddress} {
+			p := named(name)
+			_, serverErr := p.shake()
+			assertError(t, serverErr, ErrPeerVerification)
+			assert.Equal(t, []int{code}, codesOf(p.server.PeerVerificationErrors()))
+			named(before).mustShake()
+		}
+	}
+	assert.True(t, named("localhost").mustShake().server.SessionResumed())
+}
+
+// A handshake that is given up in any way leaves no session that fails again.
+func TestSessionOfAHandshakeThatIsGivenUp(t *testing.T) {
+	for name, give := range map[string]func(a *Association, sock DatagramWriter) error{
+		"abort": (*Association).AbortHandshake,
+		"close": func(a *Association, _ DatagramWriter) error { return a.Close() },
+	} {
+		client, server := withCache(certConfigs(t))
+		newPair(t, client, server).mustShake()
+		p := newPair(t, client, server)
+		require.NoError(t, p.client.DoHandshake(&p.fromClient, nil))
+		require.NoError(t, give(p.client, &p.fromClient))
+		_, ok := client.ClientSessionCache.Get("localhost:4433")
+		assert.False(t, ok, name)
+
+		// Another association was quicker: its session stays.
+		newPair(t, client, server).mustShake()
+		p = newPair(t, client, server)
+		require.NoError(t, p.client.DoHandshake(&p.fromClient, nil))
+		quick := client.Clone()
+		newPair(t, quick, server).mustShake()
+		newer, ok := client.ClientSessionCache.Get("localhost:4433")
+		require.True(t, ok)
+		require.NoError(t, give(p.client, &p.fromClient))
+		current, ok := client.ClientSessionCache.Get("localhost:4433")
+		assert.True(t, ok, name)
+		assert.Same(t, newer, current)
+	}
+}
+
+// The ticket holds the client's certificate, and has to fit the next ClientHello.
+func TestLargeClientCertificates(t *testing.T) {
+	for size, resumed := range map[int]bool{5000: true, 15000: true, 20000: false, 31000: false} {
+		ca := certtest.NewCA(t, "root")
+		client, server := withCache(mutual(t, ca))
+		client.Certificates[0] = ca.Issue(t, certtest.Leaf{Name: "client", Padding: size})
+		requireResumed(t, client, server, false, "the first")
+		requireResumed(t, client, server, resumed, "the second")
+	}
+}
+
+// A cache that panics leaves an association that can be closed, or that works.
+func TestCacheThatPanics(t *testing.T) {
+	client, server := certConfigs(t)
+	client.ClientSessionCache = panicking{}
+	p := newPair(t, client, server)
+	assert.Panics(t, func() { _ = p.client.DoHandshake(&p.fromClient, nil) })
+	assert.Equal(t, HandshakeNotStarted, p.client.HandshakeState())
+	client = client.Clone()
+	client.ClientSessionCache = panicking{nothing{}}
+	p = newPair(t, client, server)
+	assert.Panics(t, func() { _, _ = p.shake() })
+	_, _ = p.carry()
+	assert.Equal(t, HandshakeComplete, p.client.HandshakeState())
+	p.echo("all the same")
+}
+
+// panicking is a cache that panics, in Get unless it has another's.
+type panicking struct{ ClientSessionCache }
+
+func (panicking) Put(string, *ClientSession) { panic("boom") }
+
 // The handshake fails with the session that is offered: it is not offered again.
 func TestSessionOfAFailedHandshakeIsForgotten(t *testing.T) {
 	client, server := withCache(certConfigs(t))

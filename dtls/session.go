@@ -57,6 +57,7 @@ func (a *Association) NegotiatedProtocol() string {
 }
 
 // PSKIdentity returns the identity of the pre-shared key in use, nil if there is none.
+// Corresponds to SSL_get_psk_identity.
 func (a *Association) PSKIdentity() []byte {
 	if a.ssl == nil {
 		return nil

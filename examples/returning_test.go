@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -24,7 +25,7 @@ type returning struct {
 // associate returns a new association of the client, not yet started.
 func (r *returning) associate() *dtls.Association {
 	r.t.Helper()
-	a, err := dtls.NewAssociation(dtls.ClientMode, &dtls.Config{PSK: func(psk *dtls.PSK) error {
+	a, err := dtls.NewAssociation(dtls.ClientMode, &dtls.Config{RetransmissionTimeout: 100 * time.Millisecond, PSK: func(psk *dtls.PSK) error {
 		psk.Identity, psk.PreSharedKey = []byte("returning"), []byte{1, 2, 3, 4}
 		return nil
 	}})
@@ -90,4 +91,46 @@ func TestClientThatStartsAnew(t *testing.T) {
 	r.shake(second)
 	server.await("has started anew", "the client is taken back")
 	r.ask(second, "after the restart")
+}
+
+// joining is a socket that makes one datagram of what is sent with it.
+type joining []byte
+
+func (j *joining) WriteToUDPAddrPort(b []byte, _ netip.AddrPort) (int, error) {
+	*j = append(*j, b...)
+	return len(b), nil
+}
+
+// The server's last flight is lost, and the client, which puts all of its flight into
+// one datagram as RFC 6347 §4.2.3 allows, repeats it: the server answers once more,
+// though it is complete.
+func TestLastFlightIsSentAgain(t *testing.T) {
+	_, address := startServer(t, "-psk", "01020304", "-identity", "")
+	r := &returning{t: t, sock: listen(t), server: netip.MustParseAddrPort(address), buf: make([]byte, 1<<16)}
+	a := r.associate()
+	require.NoError(t, a.DoHandshake(r.sock, nil))
+	require.NoError(t, a.DoHandshake(r.sock, r.receive())) // the cookie
+	var flight joining
+	for len(flight) == 0 {
+		require.NoError(t, a.DoHandshake(&flight, r.receive()))
+	}
+	_, err := r.sock.WriteToUDPAddrPort(flight, r.server)
+	require.NoError(t, err)
+	r.receive() // lost
+	flight = nil
+	for len(flight) == 0 {
+		due, running := a.NextTimeout()
+		require.True(t, running)
+		require.NoError(t, r.sock.SetReadDeadline(due))
+		_, err = r.sock.Read(r.buf)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		_, err = a.HandleTimeout(&flight)
+		require.NoError(t, err)
+	}
+	_, err = r.sock.WriteToUDPAddrPort(flight, r.server)
+	require.NoError(t, err)
+	for !a.IsConnectionEncrypted() {
+		require.NoError(t, a.DoHandshake(r.sock, r.receive()))
+	}
+	r.ask(a, "after all")
 }

@@ -29,7 +29,7 @@ type CookieKey struct {
 
 // NewCookieKey returns a key. hash is the name of any digest of OpenSSL's with which
 // HMAC is possible ("SHA256", "SHA3-256", "SM3" …). secret must not be empty;
-// previous may be. Both are copied.
+// previous may be. Both are copied. Corresponds to EVP_MAC_init (HMAC_Init_ex).
 func NewCookieKey(hash string, secret, previous []byte) (*CookieKey, error) {
 	const op = "cookie key"
 	if err := setUp(); err != nil {
@@ -58,6 +58,7 @@ func runtimeName() string {
 }
 
 // Cookie appends the cookie of a peer to dst. The peer's zone does not count.
+// Corresponds to an SSL_CTX_cookie_generate_cb.
 func (k *CookieKey) Cookie(dst []byte, peer netip.AddrPort) ([]byte, error) {
 	if k.k == nil {
 		return dst, closedError("cookie")

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -258,8 +259,9 @@ func (b *CtxBuilder) SetSRTPProfiles(profiles []string) error {
 // EnableSessionTickets lets a server give its clients tickets, by which they can
 // resume their sessions for two hours, and a client ask for them: RFC 5077. The keys of
 // the tickets live as long as the context; whoever gets at them can read what was sent
-// in the sessions. A session whose certificate was objected to ([VerifyCollect]), or has
-// expired since, is not resumed, and none but by the context that it was made with.
+// in the sessions. A session whose certificate was objected to ([VerifyCollect]), or whose
+// chain has expired since, is not resumed, and none but by the context that it was made
+// with and for the same name ([SSL.SetPeerName]). A server asks no [PSKFunc] for one.
 // Corresponds to SSL_OP_NO_TICKET, cleared.
 func (b *CtxBuilder) EnableSessionTickets() error {
 	const op = "session tickets"
@@ -294,7 +296,7 @@ func (b *CtxBuilder) Build() (*Ctx, error) {
 		b.Discard()
 		return nil, usageError("build context", "no cipher suite of the list can be used with these versions, at this security level, and with these certificates and pre-shared keys or without them")
 	}
-	ctx := &Ctx{c: b.c, server: b.server}
+	ctx := &Ctx{c: b.c, server: b.server, number: ctxs.Add(1)}
 	b.c = nil
 	ctx.cleanup = runtime.AddCleanup(ctx, func(p *C.odtls_ctx) { C.odtls_ctx_release(p) }, ctx.c)
 	return ctx, nil
@@ -313,14 +315,17 @@ func (b *CtxBuilder) Discard() {
 type Ctx struct {
 	c       *C.odtls_ctx
 	server  bool
+	number  uint64 // among all
 	cleanup runtime.Cleanup
 }
+
+var ctxs atomic.Uint64
 
 // Server reports whether connections of this context are servers.
 func (c *Ctx) Server() bool { return c.server }
 
 // Close gives the context up. Connections made before keep it alive for themselves; none
-// must be made at this moment.
+// must be made at this moment. Corresponds to SSL_CTX_free.
 func (c *Ctx) Close() {
 	if c.c == nil {
 		return

@@ -17,8 +17,9 @@ import (
 // frees it. Corresponds to SSL_SESSION.
 type Session struct {
 	s       unsafe.Pointer
-	ctx     *Ctx
+	ctx     uint64 // its number, so as not to keep it alive
 	name    string // that the peer was verified for
+	chain   int64  // when the certificates expire, in seconds since 1970
 	expires time.Time
 }
 
@@ -43,23 +44,24 @@ func (s *SSL) Session() (*Session, error) {
 		return nil, nil
 	}
 	lifetime := ticketLifetime
-	if hint := time.Duration(C.odtls_session_lifetime(r.p)) * time.Second; hint > 0 {
+	if hint := time.Duration(r.lifetime) * time.Second; hint > 0 {
 		lifetime = min(hint, lifetime)
 	}
-	session := &Session{s: r.p, ctx: s.ctx, name: s.name, expires: time.Now().Add(lifetime)}
+	session := &Session{s: r.p, ctx: s.ctx.number, name: s.name, chain: int64(r.expires), expires: time.Now().Add(lifetime)}
 	runtime.AddCleanup(session, func(p unsafe.Pointer) { C.odtls_session_free(p) }, r.p)
 	return session, nil
 }
 
-// Expires returns the time after which the server will not resume the session.
+// Expires returns the time after which the server will not resume the session. It may
+// be refused before, and is not offered once a certificate of the server's has expired.
 // Corresponds to SSL_SESSION_get_ticket_lifetime_hint.
 func (s *Session) Expires() time.Time { return s.expires }
 
 // SetSession makes a client offer to resume a session. Whether the server did is what
 // SessionReused says; it is never an error that it did not. A session of another
 // context, or of a connection with another name, is refused: its certificate was verified
-// otherwise. To be called after SetPeerName and before the first operation. Corresponds
-// to SSL_set_session.
+// otherwise. To be called after SetPeerName, which is refused afterwards, and before the
+// first operation. Corresponds to SSL_set_session.
 func (s *SSL) SetSession(session *Session) error {
 	const op = "set session"
 	switch {
@@ -67,12 +69,15 @@ func (s *SSL) SetSession(session *Session) error {
 		return closedError(op)
 	case s.server:
 		return usageError(op, "a server cannot offer a session")
-	case session == nil || session.ctx != s.ctx:
+	case s.begun:
+		return usageError(op, "the handshake has begun")
+	case session == nil || session.ctx != s.ctx.number:
 		return usageError(op, "not a session of this context")
 	case session.name != s.name:
 		return usageError(op, fmt.Sprintf("the session was made with a peer named %q, not %q", session.name, s.name))
 	}
-	err := statusError(op, C.odtls_session_offer(s.c, session.s))
+	s.named = true
+	err := statusError(op, C.odtls_session_offer(s.c, session.s, C.int64_t(session.chain)))
 	runtime.KeepAlive(session)
 	runtime.KeepAlive(s)
 	return err

@@ -45,6 +45,12 @@ func TestSessionThatCannotBeSet(t *testing.T) {
 
 	again := named(clientCtx, "localhost")
 	require.NoError(t, again.SetSession(session))
+	assert.Error(t, again.SetPeerName("example.org"), "the session is not for it")
+	assert.Error(t, client.SetPeerName("example.org"), "after the handshake")
+	assert.ErrorContains(t, client.SetSession(session), "has begun")
+	refused := named(clientCtx, "localhost")
+	require.Error(t, refused.SetPeerName("example\x00.org"))
+	require.NoError(t, refused.SetSession(session), "a name that was refused is not the name")
 	require.NoError(t, errors.Join(shake(again, sslOf(t, serverCtx, nil))))
 	assert.True(t, again.SessionReused())
 	same, err := again.Session()

@@ -44,11 +44,11 @@ func (a Alert) String() string {
 }
 
 // AlertReceived returns the last alert that the peer sent and whether it was fatal.
-// ok is false if there was none.
+// ok is false if there was none. Corresponds to SSL_CB_READ_ALERT.
 func (s *SSL) AlertReceived() (a Alert, fatal, ok bool) { return splitAlert(s.alertIn) }
 
 // AlertSent returns the last alert that was sent to the peer and whether it was
-// fatal. ok is false if there was none.
+// fatal. ok is false if there was none. Corresponds to SSL_CB_WRITE_ALERT.
 func (s *SSL) AlertSent() (a Alert, fatal, ok bool) { return splitAlert(s.alertOut) }
 
 func splitAlert(v int16) (Alert, bool, bool) {
@@ -191,6 +191,7 @@ func (s *SSL) ExportKeyingMaterial(label string, context []byte, length int) ([]
 
 // TakeKeyLog returns the lines that have been collected since the last call, each with
 // its newline, in the format of NSS that Wireshark reads; nil if there are none.
+// Corresponds to SSL_CTX_set_keylog_callback.
 func (s *SSL) TakeKeyLog() []byte {
 	if s.c == nil || !s.keyLog {
 		return nil
@@ -201,7 +202,8 @@ func (s *SSL) TakeKeyLog() []byte {
 }
 
 // PeerAuthenticated reports whether the peer has shown a certificate, whatever its
-// worth, or a pre-shared key was agreed on.
+// worth, or a pre-shared key was agreed on. Corresponds to SSL_get_peer_certificate and
+// SSL_get_psk_identity.
 func (s *SSL) PeerAuthenticated() bool {
 	if s.c == nil {
 		return false
@@ -236,7 +238,8 @@ func (s *SSL) VerifyErrors() []VerifyError {
 	return all
 }
 
-// VerifyErrorCount returns the number of objections so far, without fetching them.
+// VerifyErrorCount returns the number of objections so far, without fetching them: of
+// calls of an SSL_verify_cb.
 func (s *SSL) VerifyErrorCount() int { return s.nVerify }
 
 // VerifyErrorText returns OpenSSL's words for an X509_V_ERR_… code. Corresponds to

@@ -186,13 +186,16 @@ int odtls_ctx_security_level(odtls_ctx *ctx);
 
 // ---- sessions, of clients; each is an SSL_SESSION ----
 
-// A copy, owned by the caller, of the connection's session; p NULL without errors: there
-// is none that could be resumed, or it is the one that was offered.
-odtls_ptr odtls_session_take(odtls_conn *c);
-unsigned long odtls_session_lifetime(void *session); // the server's hint in seconds, 0: none
-// Offers a copy of the session to the server, unless the server's certificate has
-// expired. Before the handshake.
-odtls_status odtls_session_offer(odtls_conn *c, void *session);
+typedef struct {
+	void *p;                // owned by the caller; NULL without errors: none that could be resumed, or the one that was offered
+	unsigned long lifetime; // the server's hint in seconds, 0: none
+	int64_t expires;        // when the server's chain does, in seconds since 1970
+	odtls_errs *errs;
+} odtls_session;
+// A copy of the connection's session.
+odtls_session odtls_session_take(odtls_conn *c);
+// Offers a copy of the session to the server, unless it has expired. Before the handshake.
+odtls_status odtls_session_offer(odtls_conn *c, void *session, int64_t expires);
 void odtls_session_free(void *session);
 int odtls_conn_resumed(odtls_conn *c);
 

@@ -72,6 +72,7 @@ void odtls_conn_free(odtls_conn *c) {
 	odtls_err_begin();
 	odtls_cookie_forget(c);
 	SSL_free(c->ssl);
+	SSL_SESSION_free(c->offered);
 	odtls_verify_clear(c);
 	free(c->spill);
 	free(c->spill_ends);
@@ -114,6 +115,8 @@ odtls_status odtls_conn_set_name(odtls_conn *c, const char *host, int sni, const
 	}
 	if (ok && ip != NULL)
 		ok = X509_VERIFY_PARAM_set1_ip(param, ip, ip_len);
+	if (ok)
+		ok = host != NULL ? odtls_session_bind(c, host, strlen(host)) : odtls_session_bind(c, ip, ip_len);
 	return odtls_status_of(ok);
 }
 

@@ -17,6 +17,7 @@ struct odtls_ctx {
 	SSL_CTX *ctx;
 	atomic_int refs;
 	int server, psk;
+	uint8_t session_id[16]; // random, where there are tickets
 	int keys; // kinds of the private keys that it has
 	uint8_t *alpn; // wire format
 	size_t alpn_len;
@@ -82,7 +83,8 @@ struct odtls_conn {
 	unsigned char *keylog; // lines that nobody has taken yet
 	size_t keylog_len;
 
-	const SSL_SESSION *offered; // to compare with only: the SSL owns it
+	SSL_SESSION *offered; // owned
+	int64_t offered_expires;
 
 	int cookie_verified; // the hello that OpenSSL holds came through odtls_listen
 
@@ -126,6 +128,9 @@ void odtls_note_written(odtls_conn *c, const uint8_t *datagram, size_t len);
 int odtls_verify_cb(int ok, X509_STORE_CTX *store);
 int odtls_verify_strict_cb(int ok, X509_STORE_CTX *store);
 void odtls_verify_clear(odtls_conn *c);
+
+// shim_session.c
+int odtls_session_bind(odtls_conn *c, const void *name, size_t len); // 0 on failure
 
 // shim_cookie.c
 int odtls_cookie_generate_cb(SSL *ssl, unsigned char *cookie, unsigned int *len);

@@ -35,6 +35,8 @@ type SSL struct {
 	keyLog   bool // lines wait in C
 	ctx      *Ctx
 	name     string   // of SetPeerName
+	named    bool     // it must not change any more
+	begun    bool     // an operation has been done
 	peer     [18]byte // what Listen hands to C; here so that it is not allocated
 }
 
@@ -122,7 +124,8 @@ func (s *SSL) SetRetransmissionTimeout(d time.Duration) {
 }
 
 // SetPeerName sets the host name or IP address that the peer's certificate must be
-// for. A client also sends a host name as the server name indication. Corresponds to
+// for. A client also sends a host name as the server name indication. It fails once an
+// operation has been done or a session offered. Corresponds to
 // X509_VERIFY_PARAM_set1_host, X509_VERIFY_PARAM_set1_ip and SSL_set_tlsext_host_name.
 func (s *SSL) SetPeerName(name string) error {
 	const op = "peer name"
@@ -130,17 +133,27 @@ func (s *SSL) SetPeerName(name string) error {
 		return closedError(op)
 	}
 	defer runtime.KeepAlive(s)
-	s.name = name
+	if s.named || s.begun {
+		return usageError(op, "the handshake has begun, or a session has been offered")
+	}
 	if ip, err := netip.ParseAddr(name); err == nil {
 		b := ip.Unmap().WithZone("").AsSlice()
-		return statusError(op, C.odtls_conn_set_name(s.c, nil, 0, bytePtr(b), C.size_t(len(b))))
+		return s.setName(name, statusError(op, C.odtls_conn_set_name(s.c, nil, 0, bytePtr(b), C.size_t(len(b)))))
 	}
 	if hasZero([]byte(name)) || name == "" || len(name) > 255 {
 		return usageError(op, "neither a host name nor an IP address")
 	}
 	h := C.CString(name)
 	defer C.free(unsafe.Pointer(h))
-	return statusError(op, C.odtls_conn_set_name(s.c, h, boolInt(!s.server), nil, 0))
+	return s.setName(name, statusError(op, C.odtls_conn_set_name(s.c, h, boolInt(!s.server), nil, 0)))
+}
+
+// setName takes note of the name unless it was refused.
+func (s *SSL) setName(name string, err error) error {
+	if err == nil {
+		s.name = name
+	}
+	return err
 }
 
 // DoHandshake goes on with the handshake: with the datagram that has arrived, or
@@ -151,6 +164,7 @@ func (s *SSL) DoHandshake(datagram []byte, out *Datagrams) (done bool, err error
 	if s.c == nil {
 		return false, closedError("handshake")
 	}
+	s.begun = true
 	out.room(4096, 8)
 	r := C.odtls_handshake(s.c, bytePtr(datagram), C.size_t(len(datagram)), out.sink())
 	err = s.finish("handshake", &r, out)
@@ -255,6 +269,7 @@ func (s *SSL) Listen(key *CookieKey, peer netip.AddrPort, datagram []byte, out *
 	case !s.server:
 		return false, usageError(op, "a client cannot listen")
 	}
+	s.begun = true
 	n := putCookiePeer(&s.peer, peer)
 	out.room(512, 1)
 	r := C.odtls_listen(s.c, key.k, bytePtr(s.peer[:]), C.size_t(n), bytePtr(datagram), C.size_t(len(datagram)), out.sink())

@@ -305,10 +305,10 @@ func (s *server) receive(peer netip.AddrPort, datagram []byte) {
 	}
 }
 
-// startsHandshake reports whether the datagram begins with a handshake record of epoch
-// 0, as only a peer without keys sends it. RFC 6347 §4.1.
+// startsHandshake reports whether the datagram begins with a ClientHello in epoch 0.
+// RFC 6347 §4.1 and §4.2.2.
 func startsHandshake(datagram []byte) bool {
-	return len(datagram) > 13 && datagram[0] == 22 && datagram[3] == 0 && datagram[4] == 0
+	return len(datagram) > 13 && datagram[0] == 22 && datagram[3] == 0 && datagram[4] == 0 && datagram[13] == 1
 }
 
 // either hands a datagram to an association and to the one that is about to replace it:

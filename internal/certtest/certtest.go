@@ -68,15 +68,23 @@ func newKey(t testing.TB, leaf Leaf) crypto.Signer {
 // NewCA returns a new root.
 func NewCA(t testing.TB, name string) *CA {
 	t.Helper()
-	return newCA(t, name, nil)
+	return newCA(t, name, nil, caValid)
 }
 
 // Intermediate returns an authority below ca, whose certificate is padding bytes
 // larger than it need be.
 func (ca *CA) Intermediate(t testing.TB, name string, padding int) *CA {
 	t.Helper()
-	return newCA(t, name, ca, pad(padding)...)
+	return newCA(t, name, ca, caValid, pad(padding)...)
 }
+
+// ShortLived returns an authority below ca that is valid for some time from now on.
+func (ca *CA) ShortLived(t testing.TB, name string, valid time.Duration) *CA {
+	t.Helper()
+	return newCA(t, name, ca, valid)
+}
+
+const caValid = 24 * time.Hour
 
 // IntermediateWithCriticalExtension returns an authority below ca that OpenSSL objects
 // to: it does not know an extension that claims to be critical.
@@ -84,17 +92,17 @@ func (ca *CA) IntermediateWithCriticalExtension(t testing.TB, name string) *CA {
 	t.Helper()
 	extension := pad(1)
 	extension[0].Critical = true
-	return newCA(t, name, ca, extension...)
+	return newCA(t, name, ca, caValid, extension...)
 }
 
-func newCA(t testing.TB, name string, parent *CA, extra ...pkix.Extension) *CA {
+func newCA(t testing.TB, name string, parent *CA, valid time.Duration, extra ...pkix.Extension) *CA {
 	t.Helper()
 	key := newKey(t, Leaf{})
 	template := &x509.Certificate{
 		SerialNumber:          serial(),
 		Subject:               pkix.Name{CommonName: name},
 		NotBefore:             time.Now().Add(-time.Hour),
-		NotAfter:              time.Now().Add(24 * time.Hour),
+		NotAfter:              time.Now().Add(valid),
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
