@@ -24,7 +24,10 @@ const (
 // VerifyMode says what becomes of the peer's certificate.
 type VerifyMode int
 
-// Verify modes. They correspond to SSL_VERIFY_NONE and SSL_VERIFY_PEER.
+// Verify modes. They correspond to SSL_VERIFY_NONE, SSL_VERIFY_PEER and
+// SSL_VERIFY_FAIL_IF_NO_PEER_CERT. Where a pre-shared key is agreed on, no certificate is
+// asked for and none is missed. A server's VerifyNone, VerifyRequest, VerifyRequireAny,
+// VerifyStrict and VerifyRequire are the five of tls.ClientAuthType.
 const (
 	// VerifyNone checks nothing and, on a server, asks for nothing.
 	VerifyNone VerifyMode = iota
@@ -37,6 +40,12 @@ const (
 	// VerifyRequire is VerifyStrict, and a server ends the handshake if there is no
 	// certificate.
 	VerifyRequire
+	// VerifyRequest checks nothing. A server asks for a certificate and takes whatever
+	// comes, or none: that the client has the certificate's key is all that is proven.
+	VerifyRequest
+	// VerifyRequireAny is VerifyRequest, and a server ends the handshake if there is no
+	// certificate.
+	VerifyRequireAny
 )
 
 // CtxBuilder collects what a [Ctx] will hold. It must not be used concurrently.

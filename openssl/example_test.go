@@ -213,7 +213,9 @@ func ExampleCtxBuilder() {
 	fmt.Println(openssl.ErrorNone, openssl.ErrorSSL, openssl.ErrorWantRead, openssl.ErrorWantWrite, openssl.ErrorWantX509, openssl.ErrorSyscall, openssl.ErrorZeroReturn)
 	check(b.SetVersions(openssl.VersionDTLS10, openssl.VersionDTLS12))
 	b.SetVerify(openssl.VerifyCollect, 0)
-	b.SetVerify(openssl.VerifyRequire, 0)
+	for _, mode := range []openssl.VerifyMode{openssl.VerifyRequire, openssl.VerifyRequest, openssl.VerifyRequireAny} {
+		b.SetVerify(mode, 0) // on a server
+	}
 	b.Discard()
 
 	client, server := contexts()

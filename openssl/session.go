@@ -246,5 +246,6 @@ func (s *SSL) VerifyErrorCount() int { return s.nVerify }
 // X509_verify_cert_error_string.
 func VerifyErrorText(code int) string { return C.GoString(C.odtls_verify_text(C.int(code))) }
 
-// VerifyErrorAlert returns the alert that tells the peer of an X509_V_ERR_… code.
+// VerifyErrorAlert returns the alert that tells the peer of an X509_V_ERR_… code: the
+// one that OpenSSL itself sends for it.
 func VerifyErrorAlert(code int) Alert { return Alert(C.odtls_verify_alert(C.int(code))) }

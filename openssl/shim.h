@@ -168,7 +168,14 @@ void odtls_ctx_release(odtls_ctx *ctx);
 odtls_status odtls_ctx_versions(odtls_ctx *ctx, int min, int max);
 odtls_status odtls_ctx_cipher_list(odtls_ctx *ctx, const char *list);
 int odtls_cipher_known(const char *word);
-enum { ODTLS_VERIFY_NONE, ODTLS_VERIFY_COLLECT, ODTLS_VERIFY_STRICT, ODTLS_VERIFY_REQUIRE };
+enum {
+	ODTLS_VERIFY_NONE,
+	ODTLS_VERIFY_COLLECT,
+	ODTLS_VERIFY_STRICT,
+	ODTLS_VERIFY_REQUIRE,
+	ODTLS_VERIFY_REQUEST,
+	ODTLS_VERIFY_REQUIRE_ANY
+};
 void odtls_ctx_verify(odtls_ctx *ctx, int mode, int depth);
 odtls_status odtls_ctx_add_root(odtls_ctx *ctx, void *x509);      // takes a reference
 odtls_status odtls_ctx_add_client_ca(odtls_ctx *ctx, void *x509); // takes a copy of the name

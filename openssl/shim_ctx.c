@@ -85,22 +85,31 @@ static int accept_any(X509_STORE_CTX *store, void *arg) {
 }
 
 void odtls_ctx_verify(odtls_ctx *ctx, int mode, int depth) {
+	int (*instead)(X509_STORE_CTX *, void *) = NULL; // of OpenSSL's own verification
+
 	switch (mode) {
-	case ODTLS_VERIFY_NONE:
-		SSL_CTX_set_verify(ctx->ctx, SSL_VERIFY_NONE, NULL);
-		SSL_CTX_set_cert_verify_callback(ctx->ctx, accept_any, NULL);
-		break;
 	case ODTLS_VERIFY_COLLECT:
 		SSL_CTX_set_verify(ctx->ctx, SSL_VERIFY_PEER, odtls_verify_cb);
 		break;
 	case ODTLS_VERIFY_STRICT:
 		SSL_CTX_set_verify(ctx->ctx, SSL_VERIFY_PEER, odtls_verify_strict_cb);
 		break;
-	default:
+	case ODTLS_VERIFY_REQUIRE:
 		SSL_CTX_set_verify(ctx->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, odtls_verify_strict_cb);
+		break;
+	case ODTLS_VERIFY_REQUEST:
+		SSL_CTX_set_verify(ctx->ctx, SSL_VERIFY_PEER, NULL);
+		instead = accept_any;
+		break;
+	case ODTLS_VERIFY_REQUIRE_ANY:
+		SSL_CTX_set_verify(ctx->ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+		instead = accept_any;
+		break;
+	default:
+		SSL_CTX_set_verify(ctx->ctx, SSL_VERIFY_NONE, NULL);
+		instead = accept_any;
 	}
-	if (mode != ODTLS_VERIFY_NONE)
-		SSL_CTX_set_cert_verify_callback(ctx->ctx, NULL, NULL);
+	SSL_CTX_set_cert_verify_callback(ctx->ctx, instead, NULL);
 	if (depth > 0)
 		SSL_CTX_set_verify_depth(ctx->ctx, depth);
 }

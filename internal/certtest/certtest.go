@@ -37,8 +37,10 @@ type Leaf struct {
 	RSA     bool
 	Ed25519 bool
 	Expired bool
+	Future  bool          // not valid yet
 	Valid   time.Duration // from now on; 0: a day
 	Padding int           // bytes of an extension that only makes the certificate larger
+	Usages  []x509.ExtKeyUsage
 }
 
 func serial() *big.Int {
@@ -93,6 +95,13 @@ func (ca *CA) IntermediateWithCriticalExtension(t testing.TB, name string) *CA {
 	extension := pad(1)
 	extension[0].Critical = true
 	return newCA(t, name, ca, caValid, extension...)
+}
+
+// Impostor returns an authority below ca that is none: its certificate is a leaf.
+func (ca *CA) Impostor(t testing.TB, name string) *CA {
+	t.Helper()
+	leaf := ca.Issue(t, Leaf{Name: name})
+	return &CA{Cert: leaf.Leaf, key: leaf.PrivateKey.(crypto.Signer), chain: leaf.Certificate}
 }
 
 func newCA(t testing.TB, name string, parent *CA, valid time.Duration, extra ...pkix.Extension) *CA {
@@ -150,11 +159,17 @@ func (ca *CA) Issue(t testing.TB, leaf Leaf) tls.Certificate {
 		DNSNames:        leaf.Names,
 		IPAddresses:     leaf.IPs,
 		KeyUsage:        x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
-		ExtKeyUsage:     []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		ExtKeyUsage:     leaf.Usages,
 		ExtraExtensions: pad(leaf.Padding),
+	}
+	if leaf.Usages == nil {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	}
 	if leaf.Expired {
 		template.NotBefore, template.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
+	}
+	if leaf.Future {
+		template.NotBefore = time.Now().Add(12 * time.Hour)
 	}
 	if leaf.Valid > 0 {
 		template.NotAfter = time.Now().Add(leaf.Valid)
