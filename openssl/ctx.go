@@ -171,6 +171,26 @@ func (b *CtxBuilder) AddSystemRoots() error {
 	return statusError("system roots", C.odtls_ctx_system_roots(b.c))
 }
 
+// AddCRL adds a certificate revocation list, in DER, for the chains that VerifyCollect,
+// VerifyStrict and VerifyRequire check. With the first one, the issuer of every
+// certificate of a chain must have one that is current: a list that is missing is an
+// objection, as is one that has expired or has not been signed by the issuer. That is
+// looked at in each handshake, not here. Only the certificate that is trusted, at the
+// chain's end, needs no list: the root, or what [CtxBuilder.AddRoot] has added in its
+// place. Corresponds to X509_STORE_add_crl, X509_V_FLAG_CRL_CHECK and
+// X509_V_FLAG_CRL_CHECK_ALL.
+func (b *CtxBuilder) AddCRL(der []byte) error {
+	const op = "add CRL"
+	if b.c == nil {
+		return closedError(op)
+	}
+	if err := statusError(op, C.odtls_ctx_add_crl(b.c, bytePtr(der), C.size_t(len(der)))); err != nil {
+		err.(*Error).Text = "not one certificate revocation list in DER"
+		return err
+	}
+	return nil
+}
+
 // UseCertificate adds a certificate with its private key and the intermediate
 // certificates that are sent with it, the issuer first. A key that does not match is
 // refused by name. There may be one of each kind of key. Corresponds to

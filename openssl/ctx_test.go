@@ -96,7 +96,7 @@ func TestBuilderAfterItsEnd(t *testing.T) {
 		b.Discard()
 		b.SetVerify(VerifyNone, 0)
 		for _, err := range []error{
-			b.SetVersions(VersionDTLS12, VersionDTLS12), b.SetCipherList("ALL"), b.AddRoot(cert), b.AddClientCA(cert), b.AddSystemRoots(),
+			b.SetVersions(VersionDTLS12, VersionDTLS12), b.SetCipherList("ALL"), b.AddRoot(cert), b.AddClientCA(cert), b.AddSystemRoots(), b.AddCRL(nil),
 			b.UseCertificate(cert, nil), b.SetALPNProtos([]string{"x"}), b.UsePSK(""), b.SetSRTPProfiles([]string{"x"}), b.EnableKeyLog(), second(b.Build()),
 		} {
 			assert.ErrorIs(t, err, ErrClosed, name)

@@ -213,6 +213,7 @@ func ExampleCtxBuilder() {
 	fmt.Println(openssl.ErrorNone, openssl.ErrorSSL, openssl.ErrorWantRead, openssl.ErrorWantWrite, openssl.ErrorWantX509, openssl.ErrorSyscall, openssl.ErrorZeroReturn)
 	check(b.SetVersions(openssl.VersionDTLS10, openssl.VersionDTLS12))
 	b.SetVerify(openssl.VerifyCollect, 0)
+	fmt.Println(b.AddCRL([]byte("no list in DER")) != nil)
 	for _, mode := range []openssl.VerifyMode{openssl.VerifyRequire, openssl.VerifyRequest, openssl.VerifyRequireAny} {
 		b.SetVerify(mode, 0) // on a server
 	}
@@ -236,6 +237,7 @@ func ExampleCtxBuilder() {
 	// Output:
 	// true cipher list true false <nil>
 	// SSL_ERROR_NONE SSL_ERROR_SSL SSL_ERROR_WANT_READ SSL_ERROR_WANT_WRITE SSL_ERROR_WANT_X509_LOOKUP SSL_ERROR_SYSCALL SSL_ERROR_ZERO_RETURN
+	// true
 	// 2 true handshake_failure bad_certificate
 }
 

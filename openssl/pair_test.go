@@ -1,6 +1,7 @@
 package openssl
 
 import (
+	"crypto/tls"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,7 +25,12 @@ func ctxOf(t testing.TB, server bool, steps ...func(*CtxBuilder) error) *Ctx {
 
 func withCertificate(t testing.TB, ca *certtest.CA, leaf certtest.Leaf) func(*CtxBuilder) error {
 	t.Helper()
-	certPEM, keyPEM := certtest.PEM(t, ca.Issue(t, leaf))
+	return withTLSCertificate(t, ca.Issue(t, leaf))
+}
+
+func withTLSCertificate(t testing.TB, cert tls.Certificate) func(*CtxBuilder) error {
+	t.Helper()
+	certPEM, keyPEM := certtest.PEM(t, cert)
 	return func(b *CtxBuilder) error {
 		certs, err := LoadCertificatesFromPEM(certPEM)
 		require.NoError(t, err)

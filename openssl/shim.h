@@ -180,6 +180,8 @@ void odtls_ctx_verify(odtls_ctx *ctx, int mode, int depth);
 odtls_status odtls_ctx_add_root(odtls_ctx *ctx, void *x509);      // takes a reference
 odtls_status odtls_ctx_add_client_ca(odtls_ctx *ctx, void *x509); // takes a copy of the name
 odtls_status odtls_ctx_system_roots(odtls_ctx *ctx);
+// Copies one CRL in DER and has every certificate but the trusted one looked up from now on.
+odtls_status odtls_ctx_add_crl(odtls_ctx *ctx, const uint8_t *der, size_t len);
 // Takes references to the certificate, the key and the n certificates of the chain.
 odtls_status odtls_ctx_identity(odtls_ctx *ctx, void *x509, void *key, void **chain, int n);
 odtls_status odtls_ctx_alpn(odtls_ctx *ctx, const uint8_t *wire, size_t len); // copies

@@ -31,19 +31,46 @@ static odtls_conn *conn_of(X509_STORE_CTX *store) {
 	return ssl != NULL ? odtls_conn_of(ssl) : NULL;
 }
 
+odtls_status odtls_ctx_add_crl(odtls_ctx *ctx, const uint8_t *der, size_t len) {
+	const unsigned char *at = der;
+	X509_CRL *crl;
+	int ok;
+
+	odtls_err_begin();
+	crl = d2i_X509_CRL(NULL, &at, (long)len);
+	ok = crl != NULL && at == der + len && X509_STORE_add_crl(SSL_CTX_get_cert_store(ctx->ctx), crl);
+	X509_CRL_free(crl); // the store has counted its own reference
+	if (ok)
+		X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(ctx->ctx), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	return odtls_status_of(ok);
+}
+
+// Whether the objection is only that nobody says of the trusted certificate, at the end of
+// the chain, that it is not revoked. Who has made it trusted answers for that; above a
+// root there is nobody else.
+static int trusted_without_crl(X509_STORE_CTX *store) {
+	int depth = X509_STORE_CTX_get_error_depth(store);
+
+	return X509_STORE_CTX_get_error(store) == X509_V_ERR_UNABLE_TO_GET_CRL &&
+	       depth == sk_X509_num(X509_STORE_CTX_get0_chain(store)) - 1 &&
+	       depth >= X509_STORE_CTX_get_num_untrusted(store);
+}
+
 int odtls_verify_cb(int ok, X509_STORE_CTX *store) {
 	odtls_conn *c = conn_of(store);
 
 	// Whoever drives the connection decides about what is kept, before anything more is sent.
-	return ok || (c != NULL && collect(c, store));
+	return ok || trusted_without_crl(store) || (c != NULL && collect(c, store));
 }
 
 int odtls_verify_strict_cb(int ok, X509_STORE_CTX *store) {
 	odtls_conn *c = conn_of(store);
 
-	if (!ok && c != NULL)
+	if (ok || trusted_without_crl(store))
+		return 1;
+	if (c != NULL)
 		(void)collect(c, store);
-	return ok;
+	return 0;
 }
 
 void odtls_verify_clear(odtls_conn *c) {

@@ -13,10 +13,14 @@ import (
 
 // OpenSSL's codes, from x509_vfy.h.
 const (
+	codeNoCRL           = 3
+	codeCRLSignature    = 8
 	codeNotYetValid     = 9
 	codeExpired         = 10
 	codeNoIssuerLocally = 20
 	codeLeafSignature   = 21
+	codeCRLExpired      = 12
+	codeRevoked         = 23
 	codeInvalidCA111    = 24 // before OpenSSL 3
 	codePurpose         = 26
 	codeNoCertSign      = 32

@@ -181,6 +181,41 @@ func (ca *CA) Issue(t testing.TB, leaf Leaf) tls.Certificate {
 	return tls.Certificate{Certificate: append([][]byte{der}, ca.chain...), PrivateKey: key, Leaf: parsed}
 }
 
+// CRL says what a revocation list is to be. The zero value is a valid one that revokes nothing.
+type CRL struct {
+	Revoked []*x509.Certificate
+	Expired bool
+	Signer  *CA // whose signature is under it; nil: the authority's own
+}
+
+// CRL returns a revocation list of the authority.
+func (ca *CA) CRL(t testing.TB, crl CRL) *x509.RevocationList {
+	t.Helper()
+	template := &x509.RevocationList{
+		Number:     serial(),
+		ThisUpdate: time.Now().Add(-time.Hour),
+		NextUpdate: time.Now().Add(24 * time.Hour),
+	}
+	if crl.Expired {
+		template.ThisUpdate, template.NextUpdate = time.Now().Add(-48*time.Hour), time.Now().Add(-24*time.Hour)
+	}
+	for _, cert := range crl.Revoked {
+		template.RevokedCertificateEntries = append(template.RevokedCertificateEntries,
+			x509.RevocationListEntry{SerialNumber: cert.SerialNumber, RevocationTime: template.ThisUpdate})
+	}
+	key := ca.key
+	if crl.Signer != nil {
+		key = crl.Signer.key
+	}
+	issuer := *ca.Cert
+	issuer.PublicKey = key.Public() // CreateRevocationList checks what it has signed
+	der, err := x509.CreateRevocationList(rand.Reader, template, &issuer, key)
+	require.NoError(t, err)
+	list, err := x509.ParseRevocationList(der)
+	require.NoError(t, err)
+	return list
+}
+
 // PEM returns the certificates, its own first, and the PKCS #8 key.
 func PEM(t testing.TB, cert tls.Certificate) (certs, key []byte) {
 	t.Helper()
