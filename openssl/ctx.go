@@ -290,8 +290,8 @@ func (b *CtxBuilder) SetSRTPProfiles(profiles []string) error {
 // the tickets live as long as the context; whoever gets at them can read what was sent
 // in the sessions. A session whose certificate was objected to ([VerifyCollect]), or whose
 // chain has expired since, is not resumed, and none but by the context that it was made
-// with and for the same name ([SSL.SetPeerName]). A server asks no [PSKFunc] for one.
-// Corresponds to SSL_OP_NO_TICKET, cleared.
+// with and for the same names ([SSL.SetPeerName], [SSL.ServerName]). A server asks no
+// [PSKFunc] for one. Corresponds to SSL_OP_NO_TICKET, cleared.
 func (b *CtxBuilder) EnableSessionTickets() error {
 	const op = "session tickets"
 	if b.c == nil {

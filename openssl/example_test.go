@@ -134,7 +134,7 @@ func Example() {
 	cipher, _ := client.CurrentCipher()
 	fmt.Println(cipher.Name, client.Version() == openssl.VersionDTLS12, client.DataMTU(1252) > 1000, client.PeerAuthenticated())
 	fmt.Println(client.PeerCertificateChain()[0].Subject(), client.VerifyErrorCount(), len(client.VerifyErrors()))
-	fmt.Printf("%q %q\n", client.ALPNSelected(), server.PSKIdentity())
+	fmt.Printf("%q %q %q\n", client.ALPNSelected(), server.PSKIdentity(), server.ServerName())
 	material, err := client.ExportKeyingMaterial("EXPERIMENTAL example", nil, 32)
 	check(err)
 	fmt.Printf("%d %q %.13s\n", len(material), client.SRTPProfile(), client.TakeKeyLog())
@@ -167,7 +167,7 @@ func Example() {
 	// done true true false true
 	// ECDHE-ECDSA-AES256-GCM-SHA384 true true true
 	// CN=localhost 0 0
-	// "" ""
+	// "" "" "localhost"
 	// 32 "" CLIENT_RANDOM
 	// resumed false true
 	// hello, at most 16384

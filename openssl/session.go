@@ -97,6 +97,17 @@ func (s *SSL) Version() uint16 {
 	return uint16(C.odtls_conn_version(s.c))
 }
 
+// ServerName returns the server name indication: on a client the one that it sends, on a
+// server the one that the client has sent in this handshake, also if that resumes a
+// session. "" if there is none, as for an IP address. Corresponds to SSL_get_servername.
+func (s *SSL) ServerName() string {
+	if s.c == nil {
+		return ""
+	}
+	defer runtime.KeepAlive(s)
+	return C.GoString(C.odtls_conn_server_name(s.c))
+}
+
 // DataMTU returns how many bytes of payload fit a datagram of mtu bytes, exactly: 0
 // before the handshake is complete, and if not even the headers fit. Corresponds to
 // DTLS_get_data_mtu.

@@ -137,6 +137,8 @@ typedef struct {
 } odtls_cipher_info;
 odtls_cipher_info odtls_conn_cipher(odtls_conn *c);
 int odtls_conn_version(odtls_conn *c);
+// Borrowed from the connection, valid until its next operation. NULL: none.
+const char *odtls_conn_server_name(odtls_conn *c);
 size_t odtls_conn_data_mtu(odtls_conn *c, int mtu); // for a UDP payload of mtu bytes
 // Copies i2d of the peer's certificate number i (0 is its own) to the caller; p NULL: there is none.
 odtls_bytes odtls_conn_peer_cert(odtls_conn *c, int i);

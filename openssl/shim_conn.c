@@ -74,6 +74,7 @@ void odtls_conn_free(odtls_conn *c) {
 	SSL_free(c->ssl);
 	SSL_SESSION_free(c->offered);
 	odtls_verify_clear(c);
+	odtls_hello_forget(c);
 	free(c->spill);
 	free(c->spill_ends);
 	free(c->in_rest);

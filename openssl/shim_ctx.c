@@ -40,6 +40,7 @@ odtls_ptr odtls_ctx_new(int server) {
 	SSL_CTX_set_mode(ctx->ctx, SSL_MODE_RELEASE_BUFFERS);
 	if (server) {
 		SSL_CTX_set_dh_auto(ctx->ctx, 1); // or there would be no DHE
+		SSL_CTX_set_client_hello_cb(ctx->ctx, odtls_hello_cb, NULL);
 		SSL_CTX_set_cookie_generate_cb(ctx->ctx, odtls_cookie_generate_cb);
 		SSL_CTX_set_cookie_verify_cb(ctx->ctx, odtls_cookie_verify_cb);
 	}

@@ -86,6 +86,8 @@ struct odtls_conn {
 	SSL_SESSION *offered; // owned
 	int64_t offered_expires;
 
+	char *hello_name; // that a client's hello asks a server for; NULL: none
+
 	int cookie_verified; // the hello that OpenSSL holds came through odtls_listen
 
 	// While listening.
@@ -136,6 +138,10 @@ int odtls_session_bind(odtls_conn *c, const void *name, size_t len); // 0 on fai
 int odtls_cookie_generate_cb(SSL *ssl, unsigned char *cookie, unsigned int *len);
 int odtls_cookie_verify_cb(SSL *ssl, const unsigned char *cookie, unsigned int len);
 void odtls_cookie_forget(odtls_conn *c); // frees what listening needed
+
+// shim_hello.c
+int odtls_hello_cb(SSL *ssl, int *alert, void *arg);
+void odtls_hello_forget(odtls_conn *c); // frees what is known of the hello
 
 // shim_psk.c
 unsigned odtls_psk_client_cb(SSL *ssl, const char *hint, char *identity, unsigned max_identity,

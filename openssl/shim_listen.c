@@ -12,6 +12,7 @@ odtls_result odtls_listen(odtls_conn *c, odtls_cookie *key, const uint8_t *peer,
 
 	c->alert_in = c->alert_out = -1;
 	c->established = c->failed = 0;
+	odtls_hello_forget(c);
 	if (peer_len > sizeof c->peer || !odtls_first_hello(in, in_len, &first)) {
 		memset(&r, 0, sizeof r);
 		r.alert_in = r.alert_out = -1;

@@ -10,12 +10,20 @@
 
 atomic_long odtls_live_sessions;
 
-// What a ticket says beside OpenSSL's own: whether there were objections, and until when
-// the chain is good that was verified for it, in seconds since 1970.
+// What a ticket says beside OpenSSL's own: whether there were objections, until when the
+// chain is good that was verified for it, in seconds since 1970, and the server name that
+// the client has asked for.
 typedef struct {
 	uint8_t objections;
 	uint8_t expires[8];
+	char name[TLSEXT_MAXLEN_host_name]; // as far as the note goes
 } ticket_note;
+
+enum { NOTE_HEADER = offsetof(ticket_note, name) };
+
+static const char *name_of(const odtls_conn *c) {
+	return c->hello_name != NULL ? c->hello_name : "";
+}
 
 // A chain is good until the first of its certificates expires. Without one: for ever.
 static int64_t chain_expires(SSL *ssl) {
@@ -40,25 +48,30 @@ static int64_t chain_expires(SSL *ssl) {
 static int on_ticket_made(SSL *ssl, void *arg) {
 	odtls_conn *c = odtls_conn_of(ssl);
 	int64_t expires = chain_expires(ssl);
+	size_t name_len = strlen(name_of(c));
 	ticket_note note;
 	int i;
 
 	(void)arg;
 	if (SSL_session_reused(ssl))
 		return 1;
-	note.objections = c == NULL || c->n_verify > 0;
+	note.objections = c->n_verify > 0;
 	for (i = 0; i < 8; i++)
 		note.expires[i] = (uint8_t)((uint64_t)expires >> (8 * i));
-	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), &note, sizeof note);
+	memcpy(note.name, name_of(c), name_len);
+	return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), &note, NOTE_HEADER + name_len);
 }
 
-static int note_ok(SSL_SESSION *session) {
+// RFC 6066 §3 forbids to resume a session under another name than it was made for, and
+// OpenSSL leaves that to the server.
+static int note_ok(const odtls_conn *c, SSL_SESSION *session) {
+	size_t name_len = strlen(name_of(c)), len = 0;
 	ticket_note *note = NULL;
 	uint64_t expires = 0;
-	size_t len = 0;
 	int i;
 
-	if (!SSL_SESSION_get0_ticket_appdata(session, (void **)&note, &len) || len != sizeof *note || note->objections)
+	if (!SSL_SESSION_get0_ticket_appdata(session, (void **)&note, &len) || len != NOTE_HEADER + name_len ||
+	    memcmp(note->name, name_of(c), name_len) != 0 || note->objections)
 		return 0;
 	for (i = 0; i < 8; i++)
 		expires |= (uint64_t)note->expires[i] << (8 * i);
@@ -67,13 +80,12 @@ static int note_ok(SSL_SESSION *session) {
 
 static SSL_TICKET_RETURN on_ticket_seen(SSL *ssl, SSL_SESSION *session, const unsigned char *name, size_t name_len,
                                         SSL_TICKET_STATUS status, void *arg) {
-	(void)ssl;
 	(void)name;
 	(void)name_len;
 	(void)arg;
 	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
-	if (!note_ok(session))
+	if (!note_ok(odtls_conn_of(ssl), session))
 		return SSL_TICKET_RETURN_IGNORE_RENEW;
 	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }

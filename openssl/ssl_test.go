@@ -191,6 +191,7 @@ func TestClosedSSL(t *testing.T) {
 	assert.Zero(t, s.DataMTU(1200))
 	assert.Nil(t, s.PeerCertificateChain())
 	assert.Empty(t, s.ALPNSelected())
+	assert.Empty(t, s.ServerName())
 	assert.Nil(t, s.PSKIdentity())
 	assert.Nil(t, s.VerifyErrors())
 	assert.False(t, s.PeerAuthenticated())
