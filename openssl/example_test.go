@@ -57,6 +57,7 @@ func contexts() (client, server *openssl.Ctx) {
 	check(b.AddClientCA(cert))
 	check(b.UsePSK("a hint"))
 	check(b.EnableSessionTickets())
+	check(b.PauseAtClientHello())
 	b.SetVerify(openssl.VerifyNone, 0) // or VerifyCollect, VerifyRequire
 	server, err = b.Build()
 	check(err)
@@ -115,6 +116,10 @@ func Example() {
 
 	_, err = server.DoHandshake(nil, &down)
 	check(err)
+	hello, paused := server.ClientHello()
+	fmt.Println("paused", paused, hello.ServerName, hello.ALPNProtos)
+	_, err = server.DoHandshake(nil, &down)
+	check(err)
 	up.Reset()
 	for d := range down.All() {
 		_, err = client.DoHandshake(d, &up)
@@ -164,6 +169,7 @@ func Example() {
 	// timer true false
 	// verified false 1
 	// verified true
+	// paused true localhost [coap]
 	// done true true false true
 	// ECDHE-ECDSA-AES256-GCM-SHA384 true true true
 	// CN=localhost 0 0

@@ -82,7 +82,8 @@ enum {
 	ODTLS_MORE_OUT = 2,  // outgoing datagrams wait in the connection: odtls_take
 	ODTLS_MORE_IN = 4,   // plaintext waits: grow the sink and read again without a datagram
 	ODTLS_PARTIAL = 8,   // the last payload is incomplete, the next read goes on with it
-	ODTLS_KEYLOG = 16    // lines of the key log wait: odtls_conn_keylog
+	ODTLS_KEYLOG = 16,   // lines of the key log wait: odtls_conn_keylog
+	ODTLS_HELLO = 32     // the handshake pauses at the ClientHello: odtls_conn_hello
 };
 
 typedef struct {
@@ -136,6 +137,14 @@ typedef struct {
 	int ok;
 } odtls_cipher_info;
 odtls_cipher_info odtls_conn_cipher(odtls_conn *c);
+// What the ClientHello asks for at which the handshake pauses. Borrowed from the connection,
+// valid until its next operation.
+typedef struct {
+	const char *name;    // NULL: none
+	const uint8_t *alpn; // length(1) name … of valid lengths; NULL: none
+	size_t alpn_len;
+} odtls_hello;
+odtls_hello odtls_conn_hello(odtls_conn *c);
 int odtls_conn_version(odtls_conn *c);
 // Borrowed from the connection, valid until its next operation. NULL: none.
 const char *odtls_conn_server_name(odtls_conn *c);
@@ -190,6 +199,7 @@ odtls_status odtls_ctx_alpn(odtls_ctx *ctx, const uint8_t *wire, size_t len); //
 odtls_status odtls_ctx_psk(odtls_ctx *ctx, const char *hint);                 // copies; hint may be NULL
 void odtls_ctx_keylog(odtls_ctx *ctx); // collect what SSL_CTX_set_keylog_callback tells
 odtls_status odtls_ctx_srtp(odtls_ctx *ctx, const char *profiles);
+void odtls_ctx_pause(odtls_ctx *ctx);           // a server's handshakes pause at the ClientHello
 odtls_status odtls_ctx_tickets(odtls_ctx *ctx); // a server gives them, a client asks for them
 // How many cipher suites a connection of this context could use.
 int odtls_ctx_usable_ciphers(odtls_ctx *ctx);

@@ -16,7 +16,7 @@
 struct odtls_ctx {
 	SSL_CTX *ctx;
 	atomic_int refs;
-	int server, psk;
+	int server, psk, pause;
 	uint8_t session_id[16]; // random, where there are tickets
 	int keys; // kinds of the private keys that it has
 	uint8_t *alpn; // wire format
@@ -86,7 +86,11 @@ struct odtls_conn {
 	SSL_SESSION *offered; // owned
 	int64_t offered_expires;
 
-	char *hello_name; // that a client's hello asks a server for; NULL: none
+	// On a server.
+	char *hello_name;    // that the client's hello asks for; NULL: none
+	uint8_t *hello_alpn; // in wire format, while paused; NULL: none
+	size_t hello_alpn_len;
+	int hello_seen, paused; // at it, until the next operation that goes on
 
 	int cookie_verified; // the hello that OpenSSL holds came through odtls_listen
 
@@ -141,6 +145,7 @@ void odtls_cookie_forget(odtls_conn *c); // frees what listening needed
 
 // shim_hello.c
 int odtls_hello_cb(SSL *ssl, int *alert, void *arg);
+void odtls_hello_resume(odtls_conn *c); // ends the pause
 void odtls_hello_forget(odtls_conn *c); // frees what is known of the hello
 
 // shim_psk.c

@@ -17,6 +17,7 @@ static void count_timeout(odtls_conn *c) {
 odtls_result odtls_handshake(odtls_conn *c, const uint8_t *in, size_t in_len, odtls_sink out) {
 	odtls_op_begin(c, out);
 	odtls_cookie_forget(c);
+	odtls_hello_resume(c);
 	if (in_len > 0)
 		odtls_filter(c, in, in_len);
 	count_timeout(c);
@@ -30,6 +31,7 @@ odtls_result odtls_read(odtls_conn *c, const uint8_t *in, size_t in_len, odtls_s
 	int ret = 1;
 
 	odtls_op_begin(c, out);
+	odtls_hello_resume(c);
 	if (in_len > 0) {
 		odtls_filter(c, in, in_len);
 	} else if (c->in_rest != NULL) {

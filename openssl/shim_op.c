@@ -53,6 +53,8 @@ odtls_result odtls_op_end(odtls_conn *c, int ret, int clean) {
 	memset(&r, 0, sizeof r);
 	r.ret = ret;
 	r.err = ret > 0 ? SSL_ERROR_NONE : SSL_get_error(c->ssl, ret);
+	if (r.err == SSL_ERROR_WANT_CLIENT_HELLO_CB)
+		r.err = c->paused ? SSL_ERROR_WANT_READ : SSL_ERROR_SYSCALL; // to Go both kinds of waiting are one
 	if (r.err == SSL_ERROR_SSL || r.err == SSL_ERROR_SYSCALL) {
 		r.errs = odtls_err_drain();
 		c->failed = 1;
@@ -78,6 +80,8 @@ odtls_result odtls_op_end(odtls_conn *c, int ret, int clean) {
 	}
 	if (c->keylog_len > 0)
 		c->flags |= ODTLS_KEYLOG;
+	if (c->paused)
+		c->flags |= ODTLS_HELLO;
 	r.flags = c->flags;
 	r.n_out = c->n_out;
 	r.out_used = c->out.used;

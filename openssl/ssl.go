@@ -33,6 +33,7 @@ type SSL struct {
 	alertOut int16
 	nVerify  int
 	keyLog   bool // lines wait in C
+	hello    bool // the handshake pauses at the ClientHello
 	ctx      *Ctx
 	name     string   // of SetPeerName
 	named    bool     // it must not change any more
@@ -158,8 +159,8 @@ func (s *SSL) setName(name string, err error) error {
 
 // DoHandshake goes on with the handshake: with the datagram that has arrived, or
 // with none to begin it as a client. It reports whether the handshake is complete; if
-// it is not and there is no error, it waits for the next datagram or for
-// [SSL.HandleTimeout]. Corresponds to SSL_do_handshake.
+// it is not and there is no error, it waits for the next datagram, for
+// [SSL.HandleTimeout], or for a decision about [SSL.ClientHello]. Corresponds to SSL_do_handshake.
 func (s *SSL) DoHandshake(datagram []byte, out *Datagrams) (done bool, err error) {
 	if s.c == nil {
 		return false, closedError("handshake")
@@ -254,7 +255,8 @@ func (s *SSL) Shutdown(out *Datagrams) error {
 // Listen answers a ClientHello without a valid cookie by a HelloVerifyRequest and
 // keeps nothing of it, and reports true when the datagram starts with a ClientHello
 // that holds peer's valid cookie. The connection then holds that ClientHello:
-// [SSL.DoHandshake] without a datagram goes on with it, another Listen forgets it.
+// [SSL.DoHandshake] without a datagram goes on with it, another Listen forgets it, but is
+// refused while the handshake pauses ([SSL.ClientHello]).
 //
 // Anything else in the datagram is dropped: false and no error. What it appends to
 // out is never larger than the datagram. Only for servers. Corresponds to
@@ -268,6 +270,8 @@ func (s *SSL) Listen(key *CookieKey, peer netip.AddrPort, datagram []byte, out *
 		return false, closedError("cookie key")
 	case !s.server:
 		return false, usageError(op, "a client cannot listen")
+	case s.hello: // SSL_clear, and so DTLSv1_listen, would not free what OpenSSL knows of the hello
+		return false, usageError(op, "the handshake pauses at a ClientHello")
 	}
 	s.begun = true
 	n := putCookiePeer(&s.peer, peer)
@@ -306,6 +310,7 @@ func (s *SSL) finish(op string, r *C.odtls_result, out *Datagrams) error {
 	s.alertIn, s.alertOut = int16(r.alert_in), int16(r.alert_out)
 	s.nVerify = int(r.n_verify)
 	s.keyLog = r.flags&C.ODTLS_KEYLOG != 0
+	s.hello = r.flags&C.ODTLS_HELLO != 0
 	if r.timeout_us >= 0 {
 		s.deadline = time.Now().Add(time.Duration(r.timeout_us) * time.Microsecond)
 	} else if !s.deadline.IsZero() {
