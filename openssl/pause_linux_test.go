@@ -64,3 +64,37 @@ func TestLongPause(t *testing.T) {
 		}
 	}
 }
+
+// The alert of a server that has sent nothing yet is no repeat of what the verifier has sent
+// in its place: a client drops records whose number it has seen.
+func TestAbortAfterManyHellos(t *testing.T) {
+	key, err := NewCookieKey("SHA256", []byte("secret"), nil)
+	require.NoError(t, err)
+	defer key.Close()
+	client, listener := sslOf(t, ctxOf(t, false), nil), sslOf(t, ctxOf(t, true), nil)
+	var hellos, answers, out Datagrams
+	require.NoError(t, second(client.DoHandshake(nil, &hellos)))
+	for range 3 {
+		faketime.Advance(time.Minute)
+		due, err := client.HandleTimeout(&hellos)
+		require.NoError(t, err)
+		require.True(t, due)
+	}
+	for d := range hellos.All() {
+		verified, err := listener.Listen(key, clientAddr, d, &answers)
+		require.NoError(t, err)
+		require.False(t, verified)
+	}
+	for d := range answers.All() {
+		require.NoError(t, second(client.DoHandshake(d, &out)))
+	}
+	server := sslOf(t, ctxOf(t, true), nil)
+	var alert Datagrams
+	verified, err := server.Listen(key, clientAddr, out.At(0), &alert)
+	require.NoError(t, err)
+	require.True(t, verified)
+	require.NoError(t, server.Abort(AlertHandshakeFailure, false, &alert))
+	require.Equal(t, 1, alert.Len())
+	assert.ErrorContains(t, second(client.DoHandshake(alert.At(0), &out)), "handshake failure")
+	requireAlert(t, client, AlertHandshakeFailure)
+}

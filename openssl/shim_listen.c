@@ -35,6 +35,10 @@ odtls_result odtls_listen(odtls_conn *c, odtls_cookie *key, const uint8_t *peer,
 	ret = DTLSv1_listen(c->ssl, c->client);
 	c->key = NULL;
 	c->cookie_verified = ret > 0;
+	// The server's records are numbered from the hello's on, as DTLSv1_listen has it; those
+	// before it may have been HelloVerifyRequests, RFC 6347 §4.2.1.
+	if (ret > 0)
+		odtls_note_written(c, in, first);
 	// 0 says "no verified hello yet", which SSL_get_error would take for an end of file.
 	r = odtls_op_end(c, ret == 0 ? 1 : ret, 0);
 	r.ret = ret;
