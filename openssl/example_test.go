@@ -135,7 +135,7 @@ func Example() {
 		_, err = client.DoHandshake(d, &up)
 		check(err)
 	}
-	fmt.Println("done", client.HandshakeDone(), server.HandshakeDone(), client.Server(), serverCtx.Server())
+	fmt.Println("done", client.HandshakeDone(), server.HandshakeDone(), client.Protected(), client.Server(), serverCtx.Server())
 	cipher, _ := client.CurrentCipher()
 	fmt.Println(cipher.Name, client.Version() == openssl.VersionDTLS12, client.DataMTU(1252) > 1000, client.PeerAuthenticated())
 	fmt.Println(client.PeerCertificateChain()[0].Subject(), client.VerifyErrorCount(), len(client.VerifyErrors()))
@@ -170,7 +170,7 @@ func Example() {
 	// verified false 1
 	// verified true
 	// paused true localhost [coap]
-	// done true true false true
+	// done true true true false true
 	// ECDHE-ECDSA-AES256-GCM-SHA384 true true true
 	// CN=localhost 0 0
 	// "" "" "localhost"

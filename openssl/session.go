@@ -67,8 +67,9 @@ type Cipher struct {
 	Bits         int    // bits of the key that the algorithm processes
 }
 
-// CurrentCipher returns the cipher suite in use, and false before there is one.
-// Corresponds to SSL_get_current_cipher.
+// CurrentCipher returns the cipher suite in use, in mid-handshake the one that has been
+// agreed on, and false before there is one. Corresponds to SSL_get_current_cipher and
+// SSL_get_pending_cipher.
 func (s *SSL) CurrentCipher() (Cipher, bool) {
 	if s.c == nil {
 		return Cipher{}, false

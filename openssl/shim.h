@@ -83,7 +83,8 @@ enum {
 	ODTLS_MORE_IN = 4,   // plaintext waits: grow the sink and read again without a datagram
 	ODTLS_PARTIAL = 8,   // the last payload is incomplete, the next read goes on with it
 	ODTLS_KEYLOG = 16,   // lines of the key log wait: odtls_conn_keylog
-	ODTLS_HELLO = 32     // the handshake pauses at the ClientHello: odtls_conn_hello
+	ODTLS_HELLO = 32,    // the handshake pauses at the ClientHello: odtls_conn_hello
+	ODTLS_PROTECTED = 64 // records of epoch 1 have been made
 };
 
 typedef struct {

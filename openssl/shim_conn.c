@@ -122,7 +122,8 @@ odtls_status odtls_conn_set_name(odtls_conn *c, const char *host, int sni, const
 }
 
 odtls_cipher_info odtls_conn_cipher(odtls_conn *c) {
-	const SSL_CIPHER *cipher = SSL_get_current_cipher(c->ssl);
+	// In mid-handshake the session may still be the one that a client has offered.
+	const SSL_CIPHER *cipher = c->established ? SSL_get_current_cipher(c->ssl) : SSL_get_pending_cipher(c->ssl);
 	odtls_cipher_info info;
 	char *end;
 

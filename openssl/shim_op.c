@@ -82,6 +82,8 @@ odtls_result odtls_op_end(odtls_conn *c, int ret, int clean) {
 		c->flags |= ODTLS_KEYLOG;
 	if (c->paused)
 		c->flags |= ODTLS_HELLO;
+	if (c->established || c->out_epoch > 0)
+		c->flags |= ODTLS_PROTECTED;
 	r.flags = c->flags;
 	r.n_out = c->n_out;
 	r.out_used = c->out.used;

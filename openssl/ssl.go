@@ -28,6 +28,7 @@ type SSL struct {
 	server  bool
 
 	done     bool
+	epoch1   bool      // has records of this side
 	deadline time.Time // of the retransmission timer; zero if it is stopped
 	alertIn  int16
 	alertOut int16
@@ -307,6 +308,7 @@ func (s *SSL) finish(op string, r *C.odtls_result, out *Datagrams) error {
 		out.filled(more.out_used, more.n_out)
 	}
 	s.done = r.flags&(C.ODTLS_DONE) != 0
+	s.epoch1 = r.flags&C.ODTLS_PROTECTED != 0
 	s.alertIn, s.alertOut = int16(r.alert_in), int16(r.alert_out)
 	s.nVerify = int(r.n_verify)
 	s.keyLog = r.flags&C.ODTLS_KEYLOG != 0
@@ -349,6 +351,13 @@ func (s *SSL) Timeout() (time.Time, bool) { return s.deadline, !s.deadline.IsZer
 // HandshakeDone reports whether the handshake is complete. Corresponds to
 // SSL_is_init_finished.
 func (s *SSL) HandshakeDone() bool { return s.done }
+
+// Protected reports whether this side has made its first encrypted record, its Finished: on
+// a client when it has the server's certificate, on a server that resumes a session when
+// it has the ClientHello, on any other at the end of the handshake. Who wants to look at
+// the peer before it believes that all is well holds back what that operation has appended
+// to out, and can still tell the peer why by [SSL.Abort] with plain set.
+func (s *SSL) Protected() bool { return s.epoch1 }
 
 // Server reports whether this is the server's end.
 func (s *SSL) Server() bool { return s.server }
