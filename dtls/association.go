@@ -138,7 +138,7 @@ func (a *Association) configure(op string, cfg *Config) *Error {
 	if cfg == nil {
 		cfg = &zeroConfig
 	}
-	ctx, err := cfg.context(a.mode)
+	ctx, err := cfg.context(a.mode, packets)
 	if err != nil {
 		return &Error{Code: ErrTLSInitialization, Op: op, Err: err}
 	}

@@ -58,8 +58,9 @@ type VerifyMode int
 
 // Verify modes, with Qt's names and order of strictness, automatic first.
 const (
-	// AutoVerifyPeer means VerifyPeer on a client and QueryPeer on a server, and is the
-	// zero value.
+	// AutoVerifyPeer, the zero value, means what [Config.InsecureSkipVerify] and
+	// [Config.ClientAuth] say and, where they say nothing, VerifyPeer on a client and
+	// QueryPeer on a server.
 	AutoVerifyPeer VerifyMode = iota
 	// VerifyNone asks for nothing and checks nothing.
 	VerifyNone
@@ -95,8 +96,25 @@ type Config struct {
 	// means the machine's.
 	ClientCAs *CertPool
 
-	// PeerVerifyMode says whether the peer's certificate is checked.
+	// PeerVerifyMode says whether the peer's certificate is checked, with Qt's modes for either
+	// side. InsecureSkipVerify and ClientAuth say the same with crypto/tls's, and are refused
+	// beside another mode than AutoVerifyPeer.
 	PeerVerifyMode VerifyMode
+
+	// InsecureSkipVerify makes a client take any certificate of the server's, for any name:
+	// whoever is on the path can then read and change everything.
+	InsecureSkipVerify bool
+
+	// ClientAuth says whether a server asks for the client's certificate, has to get one, and
+	// checks it; a pre-shared key stands for one. NoClientCert, the zero value, leaves it to
+	// PeerVerifyMode.
+	ClientAuth tls.ClientAuthType
+
+	// RevocationLists (CRLs) say which certificates do not count any more. Where a peer's
+	// chain is checked, each of its certificates but the trusted one at the end is looked up
+	// in its issuer's list, and it is an objection if there is none, or none that is current.
+	// nil means that nothing is looked up.
+	RevocationLists []*x509.RevocationList
 
 	// PeerVerifyDepth is how many intermediate certificates there may be; 0 means
 	// OpenSSL's own limit, 100.
@@ -167,7 +185,7 @@ type Config struct {
 	RetransmissionTimeout time.Duration
 
 	mu    sync.Mutex
-	built [2]*openssl.Ctx // by Mode
+	built [2][2]*openssl.Ctx // by Mode and style
 }
 
 // Clone returns a copy that may be changed.
@@ -180,6 +198,9 @@ func (c *Config) Clone() *Config {
 		RootCAs:                   c.RootCAs,
 		ClientCAs:                 c.ClientCAs,
 		PeerVerifyMode:            c.PeerVerifyMode,
+		InsecureSkipVerify:        c.InsecureSkipVerify,
+		ClientAuth:                c.ClientAuth,
+		RevocationLists:           c.RevocationLists,
 		PeerVerifyDepth:           c.PeerVerifyDepth,
 		ServerName:                c.ServerName,
 		NextProtos:                c.NextProtos,
@@ -198,17 +219,6 @@ func (c *Config) Clone() *Config {
 	}
 }
 
-// verifyMode resolves AutoVerifyPeer.
-func (c *Config) verifyMode(mode Mode) VerifyMode {
-	if c.PeerVerifyMode != AutoVerifyPeer {
-		return c.PeerVerifyMode
-	}
-	if mode == ClientMode {
-		return VerifyPeer
-	}
-	return QueryPeer
-}
-
 // Validate returns what NewAssociation would object to, without making one: an
 // [ErrTLSInitialization] that names the field. The Config is in use from then on.
 func (c *Config) Validate(mode Mode) error {
@@ -219,12 +229,12 @@ func (c *Config) Validate(mode Mode) error {
 	return a.Close()
 }
 
-// context returns the shared OpenSSL context for the mode, and says what is wrong
-// with the Config at the first call.
-func (c *Config) context(mode Mode) (*openssl.Ctx, error) {
+// context returns the shared OpenSSL context for the mode and the style, and says what
+// is wrong with the Config at the first call.
+func (c *Config) context(mode Mode, s style) (*openssl.Ctx, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ctx := c.built[mode]; ctx != nil {
+	if ctx := c.built[mode][s]; ctx != nil {
 		return ctx, nil
 	}
 	b, err := openssl.NewCtx(mode == ServerMode)
@@ -232,7 +242,9 @@ func (c *Config) context(mode Mode) (*openssl.Ctx, error) {
 		return nil, err
 	}
 	for _, step := range []func(*openssl.CtxBuilder, Mode) error{
-		c.setVersions, c.setCiphers, c.setCertificates, c.setVerification, c.setExtras,
+		c.setVersions, c.setCiphers, c.setCertificates,
+		func(b *openssl.CtxBuilder, mode Mode) error { return c.setVerification(b, mode, s) },
+		c.setExtras,
 	} {
 		if err := step(b, mode); err != nil {
 			b.Discard()
@@ -243,7 +255,7 @@ func (c *Config) context(mode Mode) (*openssl.Ctx, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Config.CipherList: %w", err)
 	}
-	c.built[mode] = ctx
+	c.built[mode][s] = ctx
 	return ctx, nil
 }
 
@@ -328,39 +340,6 @@ func privateKey(key any) (_ *openssl.PrivateKey, mine bool, err error) {
 		return nil, false, errors.New("no private key")
 	}
 	return nil, false, fmt.Errorf("OpenSSL cannot use a private key of type %T: give it as *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or *openssl.PrivateKey", key)
-}
-
-func (c *Config) setVerification(b *openssl.CtxBuilder, mode Mode) error {
-	if c.PeerVerifyDepth < 0 || c.PeerVerifyMode < AutoVerifyPeer || c.PeerVerifyMode > VerifyPeer {
-		return fmt.Errorf("Config.PeerVerifyMode %d, PeerVerifyDepth %d: out of range", c.PeerVerifyMode, c.PeerVerifyDepth)
-	}
-	if c.verifyMode(mode) == VerifyNone {
-		b.SetVerify(openssl.VerifyNone, 0)
-		return nil
-	}
-	b.SetVerify(openssl.VerifyCollect, c.PeerVerifyDepth)
-	pool, field := c.RootCAs, "Config.RootCAs"
-	if mode == ServerMode {
-		pool, field = c.ClientCAs, "Config.ClientCAs"
-	}
-	if pool == nil || pool.system {
-		if err := b.AddSystemRoots(); err != nil {
-			return fmt.Errorf("%s: %w", field, err)
-		}
-	}
-	if pool == nil {
-		return nil
-	}
-	err := pool.each(func(cert *openssl.Certificate) error {
-		if err := b.AddRoot(cert); err != nil || mode == ClientMode {
-			return err
-		}
-		return b.AddClientCA(cert)
-	})
-	if err != nil {
-		return fmt.Errorf("%s: %w", field, err)
-	}
-	return nil
 }
 
 func (c *Config) setExtras(b *openssl.CtxBuilder, mode Mode) error {

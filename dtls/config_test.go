@@ -3,6 +3,7 @@ package dtls
 import (
 	"crypto"
 	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"reflect"
 	"strings"
@@ -40,6 +41,7 @@ func TestConfigThatIsWrong(t *testing.T) {
 	good, other, rsa := ca.Issue(t, certtest.Leaf{}), ca.Issue(t, certtest.Leaf{}), ca.Issue(t, certtest.Leaf{RSA: true})
 	ed25519 := ca.Issue(t, certtest.Leaf{Ed25519: true})
 	junkChain := tls.Certificate{Certificate: [][]byte{good.Certificate[0], []byte("junk")}, PrivateKey: good.PrivateKey}
+	crl := ca.CRL(t, certtest.CRL{})
 	psk := func(*PSK) error { return nil }
 	for name, test := range map[string]struct {
 		cfg  *Config
@@ -64,6 +66,13 @@ func TestConfigThatIsWrong(t *testing.T) {
 		"empty pool":                     {serverWith(good, func(c *Config) { c.ClientCAs = NewCertPool() }), []string{"Config.ClientCAs", "no certificate"}},
 		"depth":                          {serverWith(good, func(c *Config) { c.PeerVerifyDepth = -1 }), []string{"PeerVerifyDepth"}},
 		"mode":                           {serverWith(good, func(c *Config) { c.PeerVerifyMode = 9 }), []string{"PeerVerifyMode"}},
+		"mode and ClientAuth":            {serverWith(good, func(c *Config) { c.PeerVerifyMode, c.ClientAuth = VerifyPeer, tls.RequestClientCert }), []string{"Config.PeerVerifyMode", "Config.ClientAuth"}},
+		"mode and InsecureSkipVerify":    {serverWith(good, func(c *Config) { c.PeerVerifyMode, c.InsecureSkipVerify = VerifyNone, true }), []string{"Config.PeerVerifyMode", "Config.InsecureSkipVerify"}},
+		"ClientAuth":                     {serverWith(good, func(c *Config) { c.ClientAuth = 5 }), []string{"Config.ClientAuth", "5"}},
+		"negative ClientAuth":            {serverWith(good, func(c *Config) { c.ClientAuth = -1 }), []string{"Config.ClientAuth", "-1"}},
+		"no revocation list":             {serverWith(good, func(c *Config) { c.RevocationLists = []*x509.RevocationList{} }), []string{"Config.RevocationLists", "no list"}},
+		"nil revocation list":            {serverWith(good, func(c *Config) { c.RevocationLists = []*x509.RevocationList{crl, nil} }), []string{"Config.RevocationLists[1]", "parsed"}},
+		"junk as revocation list":        {serverWith(good, func(c *Config) { c.RevocationLists = []*x509.RevocationList{{Raw: []byte("junk")}} }), []string{"Config.RevocationLists[0]", "not one certificate revocation list"}},
 		"timer too short":                {serverWith(good, func(c *Config) { c.RetransmissionTimeout = time.Millisecond }), []string{"Config.RetransmissionTimeout", "20ms"}},
 		"unknown SRTP profile":           {serverWith(good, func(c *Config) { c.SRTPProfiles = []string{"SRTP_NO_SUCH"} }), []string{"Config.SRTPProfiles", "SRTP_NO_SUCH"}},
 		"two certificates of a kind":     {serverWith(good, func(c *Config) { c.Certificates = append(c.Certificates, other) }), []string{"Config.Certificates[1]", "not replacing certificate"}},
@@ -130,8 +139,10 @@ func TestCloneCopiesEveryField(t *testing.T) {
 			f.SetBool(true)
 		case uint16:
 			f.SetUint(7)
-		case int, VerifyMode, time.Duration:
+		case int, VerifyMode, time.Duration, tls.ClientAuthType:
 			f.SetInt(7)
+		case []*x509.RevocationList:
+			f.Set(reflect.ValueOf([]*x509.RevocationList{{}}))
 		case []string:
 			f.Set(reflect.ValueOf([]string{"x"}))
 		case nil: // an interface

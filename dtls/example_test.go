@@ -278,12 +278,19 @@ func ExampleConfig() {
 
 	cfg = &dtls.Config{MinVersion: dtls.VersionDTLS10, CipherList: "NO-SUCH-CIPHER"}
 	fmt.Println(errors.Is(cfg.Validate(dtls.ClientMode), dtls.ErrTLSInitialization))
+	cfg = &dtls.Config{
+		Certificates: []tls.Certificate{cert},
+		ClientCAs:    pool,
+		ClientAuth:   tls.VerifyClientCertIfGiven, // crypto/tls's word, in place of PeerVerifyMode
+	}
+	fmt.Println(cfg.Validate(dtls.ServerMode))
 	// Output:
 	// DTLS 1.2 ECDHE-ECDSA-AES256-GCM-SHA384
 	// CN=localhost 1
 	// ""
 	// true 30s
 	// true
+	// <nil>
 }
 
 // A client that comes back resumes its session: fewer messages, and no certificate

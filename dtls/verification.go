@@ -72,12 +72,12 @@ func (a *Association) objects() bool {
 			a.verifyErrors = append(a.verifyErrors, VerificationError(e))
 		}
 	}
-	done := a.ssl.HandshakeDone()
-	if a.config.verifyMode(a.mode) != VerifyPeer {
+	done, policy := a.ssl.HandshakeDone(), a.config.policy(a.mode, packets)
+	if policy.collect {
 		a.checked = done
 		return false
 	}
-	if done && len(a.verifyErrors) == 0 && !a.ssl.PeerAuthenticated() {
+	if policy.require && done && len(a.verifyErrors) == 0 && !a.ssl.PeerAuthenticated() {
 		a.verifyErrors = []VerificationError{{Code: NoPeerCertificate, Text: "the peer has shown no certificate"}}
 	}
 	for _, objection := range a.verifyErrors {
