@@ -1,7 +1,7 @@
-// Package dgramtest is a network in memory for tests: an [End] stands for a socket
-// and holds what was sent with it until the test takes it, after a script that may
-// lose, repeat and change datagrams. Nothing moves by itself, so a test runs the
-// same every time.
+// Package dgramtest has networks in memory for tests. An [End] stands for a socket and
+// holds what was sent with it until the test takes it, after a script that may lose,
+// repeat and change datagrams: nothing moves by itself, so a test runs the same every
+// time. A [Network] has sockets that block, for what runs on goroutines of its own.
 package dgramtest
 
 import (
