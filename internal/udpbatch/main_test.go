@@ -1,0 +1,11 @@
+//go:build cgo
+
+package udpbatch
+
+import (
+	"testing"
+
+	"github.com/ossldtls/ossldtls/internal/leakcheck"
+)
+
+func TestMain(m *testing.M) { leakcheck.Main(m) }
