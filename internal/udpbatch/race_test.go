@@ -1,0 +1,6 @@
+//go:build race
+
+package udpbatch
+
+// The race detector allocates.
+const race = true

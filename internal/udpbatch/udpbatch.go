@@ -1,0 +1,149 @@
+// Package udpbatch is the socket of a listener or of a connection: datagrams in
+// batches, from any net.PacketConn, without an allocation where it is a *net.UDPConn.
+package udpbatch
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+)
+
+// maxDatagram is more than a UDP datagram can carry, so that none is ever cut.
+const maxDatagram = 1 << 16
+
+// Packet is a datagram that has arrived.
+type Packet struct {
+	Data []byte // valid until the next ReadBatch; never empty
+	// Peer is where it came from: an IPv4 address is never in its IPv4-mapped form, a
+	// link-local one has its zone.
+	Peer netip.AddrPort
+	// Local is the address it was sent to, with a zone if it is a link-local one. It is the
+	// zero Addr if the socket is bound to one address, if the system does not tell, and if
+	// it was sent to a multicast or broadcast address, from which nobody can answer.
+	Local netip.Addr
+}
+
+// Conn reads and writes the datagrams of a net.PacketConn.
+type Conn struct {
+	pc     net.PacketConn
+	socket socket
+	late   error // came along with a datagram, for the next ReadBatch
+}
+
+// socket is what the kinds of net.PacketConn differ in.
+type socket interface {
+	// readBatch waits for datagrams and describes them in p. Those without Data are passed
+	// over. n may be 0 without an error, and more than 0 with one.
+	readBatch(p []Packet) (n int, err error)
+	writeTo(b []byte, peer netip.AddrPort, local netip.Addr) error
+}
+
+// New returns the Conn of pc, which from then on nobody else reads; deadlines that are
+// set on it hold for ReadBatch and WriteTo. If pc has a remote address, as one from
+// net.DialUDP has, it exchanges datagrams with that peer alone.
+//
+// It fails, and pc stays open, if the remote address is of a kind that AddrPort
+// refuses, or if a wildcard socket cannot be told to report addresses.
+func New(pc net.PacketConn) (*Conn, error) {
+	if pc == nil {
+		return nil, errors.New("udpbatch: no socket")
+	}
+	s, err := newSocket(pc)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{pc: pc, socket: s}, nil
+}
+
+func newSocket(pc net.PacketConn) (socket, error) {
+	if conn, ok := pc.(net.Conn); ok && conn.RemoteAddr() != nil {
+		return newConnected(conn)
+	}
+	udp, ok := pc.(*net.UDPConn)
+	if !ok {
+		return newPacketConn(pc), nil
+	}
+	if local, ok := udp.LocalAddr().(*net.UDPAddr); ok && local.IP.IsUnspecified() {
+		return newWildcard(udp)
+	}
+	return newUDP(udp), nil
+}
+
+// ReadBatch waits for datagrams and describes the first ones in p, at least one and
+// at most len(p). Their Data belongs to the Conn and is valid until the next call.
+// Empty datagrams, and those from an address that AddrPort refuses, are passed over.
+//
+// One goroutine reads at a time. Of an error Passing tells whether to read on. After
+// Close it is what the net.PacketConn has for that, net.ErrClosed if it is a
+// *net.UDPConn. If p is empty it is io.ErrShortBuffer.
+func (c *Conn) ReadBatch(p []Packet) (int, error) {
+	if len(p) == 0 {
+		return 0, io.ErrShortBuffer
+	}
+	for {
+		if err := c.late; err != nil {
+			c.late = nil
+			return 0, err
+		}
+		n, err := c.socket.readBatch(p)
+		if n = withoutEmpty(p[:n]); n > 0 {
+			c.late = err
+			return n, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// withoutEmpty moves the packets that have Data to the front and counts them.
+func withoutEmpty(p []Packet) int {
+	n := 0
+	for i := range p {
+		if len(p[i].Data) > 0 {
+			p[n] = p[i]
+			n++
+		}
+	}
+	return n
+}
+
+// WriteTo sends b, which it does not keep, to peer in either form of an IPv4 address.
+// If local is not the zero Addr the datagram leaves from there; local is a Packet's Local
+// and counts only where ReadBatch reports one. On a socket with a remote address peer
+// must be that one. It may be called concurrently.
+//
+// An error concerns this datagram, which was not sent, or an earlier one of a socket
+// with a remote address. Of an error Passing tells whether others may yet be sent.
+func (c *Conn) WriteTo(b []byte, peer netip.AddrPort, local netip.Addr) error {
+	if !peer.Addr().IsValid() {
+		return errors.New("udpbatch: no address to write to")
+	}
+	return c.socket.writeTo(b, peer, local)
+}
+
+// Register makes the address of a peer that has not sent anything yet usable for
+// WriteTo, under the AddrPort that it returns, until Close. It is needed where addr is
+// no *net.UDPAddr; those of peers that have sent something are kept by themselves, the
+// latest few thousand. It may be called concurrently. Its errors are AddrPort's.
+func (c *Conn) Register(addr net.Addr) (netip.AddrPort, error) {
+	peer, err := AddrPort(addr)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	if s, ok := c.socket.(*packetConn); ok {
+		s.addrs.register(peer, addr)
+	}
+	return peer, nil
+}
+
+// LocalAddr returns the address of the net.PacketConn, whatever kind it is.
+func (c *Conn) LocalAddr() net.Addr { return c.pc.LocalAddr() }
+
+// Close closes the net.PacketConn and so ends a ReadBatch that is under way.
+func (c *Conn) Close() error { return c.pc.Close() }
+
+func unmap(addr netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
+}
