@@ -1,5 +1,10 @@
 // Package udpbatch is the socket of a listener or of a connection: datagrams in
 // batches, from any net.PacketConn, without an allocation where it is a *net.UDPConn.
+//
+// On a socket that is bound to a wildcard address (0.0.0.0 or ::) an answer has to
+// leave from the address that the question was sent to, or the peer's own connected
+// socket and every firewall between discard it. On Linux ReadBatch reports that
+// address and WriteTo answers from it; elsewhere the system chooses.
 package udpbatch
 
 import (
