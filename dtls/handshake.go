@@ -159,8 +159,6 @@ func (a *Association) step(op string, sock DatagramWriter, err error) error {
 	}
 	sent := a.flush(sock)
 	if err != nil {
-		if a.state == HandshakeInProgress {
-		}
 		a.reset()
 		return a.fail(ErrTLSFatal, op, "", err)
 	}
