@@ -139,6 +139,7 @@ func Example() {
 	cipher, _ := client.CurrentCipher()
 	fmt.Println(cipher.Name, client.Version() == openssl.VersionDTLS12, client.DataMTU(1252) > 1000, client.PeerAuthenticated())
 	fmt.Println(client.PeerCertificateChain()[0].Subject(), client.VerifyErrorCount(), len(client.VerifyErrors()))
+	fmt.Println(len(client.PeerCertificatesDER()), "in DER")
 	fmt.Printf("%q %q %q\n", client.ALPNSelected(), server.PSKIdentity(), server.ServerName())
 	material, err := client.ExportKeyingMaterial("EXPERIMENTAL example", nil, 32)
 	check(err)
@@ -173,6 +174,7 @@ func Example() {
 	// done true true true false true
 	// ECDHE-ECDSA-AES256-GCM-SHA384 true true true
 	// CN=localhost 0 0
+	// 1 in DER
 	// "" "" "localhost"
 	// 32 "" CLIENT_RANDOM
 	// resumed false true

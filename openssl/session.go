@@ -61,6 +61,7 @@ func splitAlert(v int16) (Alert, bool, bool) {
 // Cipher describes a cipher suite. Corresponds to SSL_CIPHER and QSslCipher.
 type Cipher struct {
 	Name         string // OpenSSL's name: "ECDHE-ECDSA-AES256-GCM-SHA384"
+	ID           uint16 // IANA's number: 0xC02C
 	StandardName string // IANA's name: "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"
 	Description  string // SSL_CIPHER_description: key exchange, authentication, encryption, MAC
 	UsedBits     int    // bits of the key that are secret
@@ -81,6 +82,7 @@ func (s *SSL) CurrentCipher() (Cipher, bool) {
 	}
 	return Cipher{
 		Name:         C.GoString(i.name),
+		ID:           uint16(i.id),
 		StandardName: C.GoString(i.standard_name),
 		Description:  C.GoString(&i.description[0]),
 		UsedBits:     int(i.bits),
@@ -124,19 +126,30 @@ func (s *SSL) DataMTU(mtu int) int {
 // Corresponds to SSL_get_peer_certificate and SSL_get_peer_cert_chain.
 func (s *SSL) PeerCertificateChain() []*Certificate {
 	var chain []*Certificate
-	for i := 0; s.c != nil; i++ {
-		der := takeBytes(C.odtls_conn_peer_cert(s.c, C.int(i)))
-		if der == nil {
-			break
-		}
+	for _, der := range s.PeerCertificatesDER() {
 		cert, err := LoadCertificateFromDER(der)
 		if err != nil {
 			break // not possible: OpenSSL has just written it
 		}
 		chain = append(chain, cert)
 	}
-	runtime.KeepAlive(s)
 	return chain
+}
+
+// PeerCertificatesDER returns the same in DER. Corresponds to i2d_X509.
+func (s *SSL) PeerCertificatesDER() [][]byte {
+	if s.c == nil {
+		return nil
+	}
+	defer runtime.KeepAlive(s)
+	var chain [][]byte
+	for i := 0; ; i++ {
+		der := takeBytes(C.odtls_conn_peer_cert(s.c, C.int(i)))
+		if der == nil {
+			return chain
+		}
+		chain = append(chain, der)
+	}
 }
 
 // ALPNSelected returns the application protocol that was agreed on, "" if none.

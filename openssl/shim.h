@@ -135,6 +135,7 @@ typedef struct {
 	const char *name, *standard_name; // static in OpenSSL
 	char description[160];
 	int bits, alg_bits;
+	int id; // IANA's number
 	int ok;
 } odtls_cipher_info;
 odtls_cipher_info odtls_conn_cipher(odtls_conn *c);

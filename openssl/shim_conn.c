@@ -131,6 +131,7 @@ odtls_cipher_info odtls_conn_cipher(odtls_conn *c) {
 	if (cipher == NULL)
 		return info;
 	info.ok = 1;
+	info.id = SSL_CIPHER_get_protocol_id(cipher);
 	info.name = SSL_CIPHER_get_name(cipher);
 	info.standard_name = SSL_CIPHER_standard_name(cipher);
 	info.bits = SSL_CIPHER_get_bits(cipher, &info.alg_bits);
