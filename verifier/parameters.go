@@ -124,6 +124,10 @@ func (v *ClientVerifier) SetCookieGeneratorParameters(params GeneratorParameters
 	return nil
 }
 
+// CookieKey returns the key in use, for the association that a verified hello starts.
+// It belongs to the verifier: do not close it. It stays good when the parameters change.
+func (v *ClientVerifier) CookieKey() *openssl.CookieKey { return v.key.Load().key }
+
 // CookieGeneratorParameters returns a copy of the parameters in use. Corresponds to
 // QDtlsClientVerifier::cookieGeneratorParameters.
 func (v *ClientVerifier) CookieGeneratorParameters() GeneratorParameters {
