@@ -4,6 +4,7 @@ go 1.24
 
 require (
 	github.com/stretchr/testify v1.12.1
+	golang.org/x/net v0.43.0
 	golang.org/x/sys v0.35.0
 )
 

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -78,7 +80,18 @@ type PSK = openssl.PSK
 // PSKFunc answers a question for a pre-shared key.
 type PSKFunc = openssl.PSKFunc
 
-// Config holds the settings of associations. The zero value, and nil, are those of a
+// ClientHelloInfo is what a client asks for, for [Config.GetConfigForClient].
+// Corresponds to tls.ClientHelloInfo.
+type ClientHelloInfo struct {
+	ServerName      string   // by SNI; "" if it has not said
+	SupportedProtos []string // by ALPN; nil if it has not said
+	RemoteAddr      net.Addr // of the client
+	LocalAddr       net.Addr // that it has sent to
+}
+
+// Config holds the settings of associations and connections. Its functions are called
+// on a goroutine that is in the middle of a handshake, and must not use that association,
+// connection or listener. The zero value, and nil, are those of a
 // client that trusts the machine's CA certificates. A Config must not be changed
 // once it is in use, may be used by any number of associations concurrently, and is
 // turned into an OpenSSL context once. Corresponds to QSslConfiguration.
@@ -184,6 +197,41 @@ type Config struct {
 	// [MinRetransmissionTimeout] is refused.
 	RetransmissionTimeout time.Duration
 
+	// MTU is the path MTU, in bytes, that the handshake's datagrams of a [Conn] are made
+	// for, headers of IP and UDP included; 0 means [DefaultMTUHint]. See
+	// [Association.SetMTUHint].
+	MTU int
+
+	// VerifyConnection has the last word about a peer of a [Conn], after OpenSSL's and
+	// before this side's Finished goes out. An error ends the handshake with the alert
+	// bad_certificate. It is called for resumed sessions too.
+	VerifyConnection func(ConnectionState) error
+
+	// GetConfigForClient chooses the Config for a client of a [Listener] or [Server] by
+	// what it asks for, once its address is proven. nil and no error mean this one; an
+	// error ends the handshake with the alert internal_error. The same Config should be
+	// returned for the same question, since each is turned into an OpenSSL context. Of it,
+	// what is about sockets and addresses does not count: Limits, OnConnectionAttempt,
+	// Logger, IdleTimeout, DisableCookieVerification.
+	GetConfigForClient func(*ClientHelloInfo) (*Config, error)
+
+	// OnConnectionAttempt is asked by a [Listener] for every ClientHello, before anything is
+	// answered: an error drops it silently. It is called on the goroutine that reads the
+	// socket, so that it has to be quick.
+	OnConnectionAttempt func(peer net.Addr) error
+
+	// IdleTimeout is how long a connection of a [Listener] may go without anything
+	// authentic from its peer; 0 means [DefaultIdleTimeout], less than 0 means for ever.
+	// Nothing else tells a peer that has silently gone.
+	IdleTimeout time.Duration
+
+	// Limits bound what peers can make a [Listener] hold.
+	Limits Limits
+
+	// Logger gets the events of a [Listener], at Debug, since peers decide how many there
+	// are; nil means none.
+	Logger *slog.Logger
+
 	mu    sync.Mutex
 	built [2][2]*openssl.Ctx // by Mode and style
 }
@@ -216,6 +264,13 @@ func (c *Config) Clone() *Config {
 		DisableCookieVerification: c.DisableCookieVerification,
 		HandshakeTimeout:          c.HandshakeTimeout,
 		RetransmissionTimeout:     c.RetransmissionTimeout,
+		MTU:                       c.MTU,
+		VerifyConnection:          c.VerifyConnection,
+		GetConfigForClient:        c.GetConfigForClient,
+		OnConnectionAttempt:       c.OnConnectionAttempt,
+		IdleTimeout:               c.IdleTimeout,
+		Limits:                    c.Limits,
+		Logger:                    c.Logger,
 	}
 }
 
@@ -241,12 +296,10 @@ func (c *Config) context(mode Mode, s style) (*openssl.Ctx, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, step := range []func(*openssl.CtxBuilder, Mode) error{
-		c.setVersions, c.setCiphers, c.setCertificates,
-		func(b *openssl.CtxBuilder, mode Mode) error { return c.setVerification(b, mode, s) },
-		c.setExtras,
+	for _, step := range []func(*openssl.CtxBuilder, Mode, style) error{
+		c.setVersions, c.setCiphers, c.setCertificates, c.setVerification, c.setExtras,
 	} {
-		if err := step(b, mode); err != nil {
+		if err := step(b, mode, s); err != nil {
 			b.Discard()
 			return nil, err
 		}
@@ -259,7 +312,7 @@ func (c *Config) context(mode Mode, s style) (*openssl.Ctx, error) {
 	return ctx, nil
 }
 
-func (c *Config) setVersions(b *openssl.CtxBuilder, _ Mode) error {
+func (c *Config) setVersions(b *openssl.CtxBuilder, _ Mode, _ style) error {
 	lowest, highest := c.MinVersion, c.MaxVersion
 	if lowest == 0 {
 		lowest = VersionDTLS12
@@ -273,7 +326,7 @@ func (c *Config) setVersions(b *openssl.CtxBuilder, _ Mode) error {
 	return nil
 }
 
-func (c *Config) setCiphers(b *openssl.CtxBuilder, _ Mode) error {
+func (c *Config) setCiphers(b *openssl.CtxBuilder, _ Mode, _ style) error {
 	list := c.CipherList
 	if list == "" {
 		list = DefaultCipherList
@@ -287,8 +340,8 @@ func (c *Config) setCiphers(b *openssl.CtxBuilder, _ Mode) error {
 	return nil
 }
 
-func (c *Config) setCertificates(b *openssl.CtxBuilder, mode Mode) error {
-	if mode == ServerMode && len(c.Certificates) == 0 && c.PSK == nil {
+func (c *Config) setCertificates(b *openssl.CtxBuilder, mode Mode, s style) error {
+	if mode == ServerMode && len(c.Certificates) == 0 && c.PSK == nil && !c.choosesConfig(s) {
 		return errors.New("Config.Certificates: a server needs a certificate, or Config.PSK")
 	}
 	for i, cert := range c.Certificates {
@@ -342,9 +395,17 @@ func privateKey(key any) (_ *openssl.PrivateKey, mine bool, err error) {
 	return nil, false, fmt.Errorf("OpenSSL cannot use a private key of type %T: give it as *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey or *openssl.PrivateKey", key)
 }
 
-func (c *Config) setExtras(b *openssl.CtxBuilder, mode Mode) error {
+func (c *Config) setExtras(b *openssl.CtxBuilder, mode Mode, s style) error {
 	if d := c.RetransmissionTimeout; d != 0 && d < MinRetransmissionTimeout {
 		return fmt.Errorf("Config.RetransmissionTimeout: %v is less than %v", d, MinRetransmissionTimeout)
+	}
+	if c.MTU < 0 || !c.Limits.valid() {
+		return errors.New("Config.MTU, Limits: less than 0")
+	}
+	if mode == ServerMode && c.choosesConfig(s) {
+		if err := b.PauseAtClientHello(); err != nil {
+			return err
+		}
 	}
 	if len(c.NextProtos) > 0 {
 		if err := b.SetALPNProtos(c.NextProtos); err != nil {
@@ -379,6 +440,9 @@ func (c *Config) setExtras(b *openssl.CtxBuilder, mode Mode) error {
 	}
 	return nil
 }
+
+// choosesConfig reports whether GetConfigForClient is asked, which an Association does not.
+func (c *Config) choosesConfig(s style) bool { return s == conns && c.GetConfigForClient != nil }
 
 // maxTicketCertificate is the size, in bytes, of a client's certificate above which it
 // asks for no tickets: the certificate is in the ticket, and the ticket in the next

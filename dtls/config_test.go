@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"log/slog"
+	"net"
 	"reflect"
 	"strings"
 	"testing"
@@ -160,6 +162,16 @@ func TestCloneCopiesEveryField(t *testing.T) {
 			f.Set(reflect.ValueOf(NewCertPool()))
 		case PSKFunc:
 			f.Set(reflect.ValueOf(PSKFunc(func(*PSK) error { return nil })))
+		case func(ConnectionState) error:
+			cfg.VerifyConnection = func(ConnectionState) error { return nil }
+		case func(*ClientHelloInfo) (*Config, error):
+			cfg.GetConfigForClient = func(*ClientHelloInfo) (*Config, error) { return nil, nil }
+		case func(net.Addr) error:
+			cfg.OnConnectionAttempt = func(net.Addr) error { return nil }
+		case Limits:
+			cfg.Limits.HalfOpen = 7
+		case *slog.Logger:
+			cfg.Logger = slog.New(slog.DiscardHandler)
 		default:
 			t.Fatalf("field %s has a type that this test does not know", v.Type().Field(i).Name)
 		}

@@ -2,6 +2,7 @@ package dtls_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/netip"
@@ -449,4 +451,345 @@ func ExampleHandshakeState() {
 	// PeerVerificationFailed
 	// HandshakeComplete
 	// 0 1 2 3 true true client
+}
+
+// listen returns a server that sends back what its clients say, until it is closed.
+func listen(address string, cert tls.Certificate) (*dtls.Listener, error) {
+	listener, err := dtls.Listen("udp", address, &dtls.Config{Certificates: []tls.Certificate{cert}})
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		for {
+			conn, err := listener.Accept() // its handshake is complete
+			if err != nil {
+				return // the listener is closed
+			}
+			go echo(conn)
+		}
+	}()
+	return listener, nil
+}
+
+// echo serves one client.
+func echo(conn net.Conn) {
+	defer conn.Close()
+	buf := make([]byte, dtls.MaxPayload)
+	for {
+		n, err := conn.Read(buf) // one datagram
+		if err != nil {
+			return // io.EOF: the client has closed
+		}
+		_, _ = conn.Write(buf[:n])
+	}
+}
+
+// dial connects to a server, says something and returns the answer.
+func dial(address string, roots *dtls.CertPool, text string) (string, error) {
+	conn, err := dtls.Dial("udp", address, &dtls.Config{
+		RootCAs:    roots,
+		ServerName: "localhost", // not needed where the address has the name
+	})
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte(text)); err != nil {
+		return "", err
+	}
+	// A datagram may be lost: who needs the answer asks again.
+	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return "", err
+	}
+	buf := make([]byte, dtls.MaxPayload)
+	n, err := conn.Read(buf)
+	return string(buf[:n]), err
+}
+
+// A server for any number of clients, and a client.
+func ExampleListen() {
+	cert, roots := selfSigned()
+	listener, err := listen("127.0.0.1:0", cert)
+	check(err)
+	defer listener.Close() // with close_notify for every client
+	fmt.Println(dial(listener.Addr().String(), roots, "hello"))
+	// Output: hello <nil>
+}
+
+// A client with a bound for everything until the handshake is complete, and what it then
+// knows of the connection.
+func ExampleDialContext() {
+	cert, roots := selfSigned()
+	listener, err := listen("127.0.0.1:0", cert)
+	check(err)
+	defer listener.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	cfg := &dtls.Config{RootCAs: roots, ServerName: "localhost"}
+	conn, err := dtls.DialContext(ctx, "udp", listener.Addr().String(), cfg)
+	check(err)
+	defer conn.Close()
+	var state dtls.ConnectionState = conn.ConnectionState()
+	fmt.Println(state.HandshakeComplete, dtls.VersionName(state.Version), state.Cipher.Name)
+	fmt.Printf("%#04x %v %q\n", state.CipherSuite, state.DidResume, state.NegotiatedProtocol)
+	fmt.Println(state.PeerCertificates[0].Subject, len(state.RawPeerCertificates), len(state.VerificationErrors))
+	fmt.Println(state.ServerName, state.PSKIdentity == nil, state.SRTPProfile == "")
+	// Output:
+	// true DTLS 1.2 ECDHE-ECDSA-AES256-GCM-SHA384
+	// 0xc02c false ""
+	// CN=localhost 1 0
+	// localhost true true
+}
+
+// Datagrams straight to a function, without a goroutine for each connection.
+func ExampleListener_Serve() {
+	cert, roots := selfSigned()
+	listener, err := dtls.Listen("udp", "127.0.0.1:0", &dtls.Config{
+		Certificates: []tls.Certificate{cert},
+		IdleTimeout:  5 * time.Minute, // dtls.DefaultIdleTimeout is an hour
+		Limits:       dtls.Limits{Connections: 100000},
+	})
+	check(err)
+	served, closed := make(chan error, 1), make(chan error, 1)
+	go func() {
+		served <- listener.Serve(dtls.Handler{
+			Opened:   func(c *dtls.Conn) { fmt.Println("opened by a client of", c.ConnectionState().ServerName) },
+			Datagram: func(c *dtls.Conn, datagram []byte) { _, _ = c.Write(bytes.ToUpper(datagram)) },
+			Closed:   func(c *dtls.Conn, err error) { closed <- err },
+		})
+	}()
+	fmt.Println(dial(listener.Addr().String(), roots, "hello"))
+	fmt.Println("closed:", <-closed)
+
+	var stats dtls.Stats = listener.Stats()
+	fmt.Println(stats.CookiesSent, stats.HandshakesCompleted, stats.HandshakesFailed, stats.Open, stats.HalfOpen)
+	fmt.Println(stats.CookiesRejected+stats.AttemptsRefused+stats.Replaced, stats.DroppedLimit+stats.DroppedQueue+stats.DroppedUnknown)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	check(listener.Shutdown(ctx)) // waits for connections and handlers
+	fmt.Println(errors.Is(<-served, net.ErrClosed))
+	// Output:
+	// opened by a client of localhost
+	// HELLO <nil>
+	// closed: EOF
+	// 1 1 0 0 0
+	// 0 0
+	// true
+}
+
+// A listener on a socket of the program's own, with everything that bounds what strangers
+// can do.
+func ExampleNewListener() {
+	key := []byte{0x1a, 0x2b, 0x3c, 0x4d, 0x5e, 0x6f, 0x70, 0x81}
+	sock, _ := listenUDP()
+	listener, err := dtls.NewListener(sock, &dtls.Config{
+		PSK: func(psk *dtls.PSK) error {
+			psk.PreSharedKey = key
+			return nil
+		},
+		OnConnectionAttempt: func(peer net.Addr) error {
+			if !peer.(*net.UDPAddr).IP.IsLoopback() {
+				return errors.New("not from here") // nothing is answered
+			}
+			return nil
+		},
+		HandshakeTimeout: 5 * time.Second,
+		Limits: dtls.Limits{
+			HalfOpen:           100,
+			HalfOpenPerAddress: 10,
+			Connections:        1000,
+			ReceiveQueue:       64 << 10,
+		},
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	check(err)
+	defer listener.Close()
+	// The same secret on every server behind one address.
+	check(listener.SetCookieGeneratorParameters(dtls.GeneratorParameters{Secret: []byte("shared by all servers")}))
+
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := listener.Accept()
+		check(err)
+		defer conn.Close()
+		fmt.Printf("%s\n", conn.(*dtls.Conn).ConnectionState().PSKIdentity)
+	}()
+	conn, err := dtls.Dial("udp", listener.Addr().String(), &dtls.Config{PSK: func(psk *dtls.PSK) error {
+		psk.Identity, psk.PreSharedKey = []byte("device 7"), key
+		return nil
+	}})
+	check(err)
+	<-done
+	check(conn.Close())
+
+	fmt.Println(dtls.DefaultHalfOpen, dtls.DefaultHalfOpenPerAddress, dtls.DefaultReceiveQueue, dtls.DefaultIdleTimeout)
+	// Output:
+	// device 7
+	// 1024 128 1048576 1h0m0s
+}
+
+// Both ends of a connection over sockets of the program's own, such as those that an ICE
+// agent has found.
+func ExampleClient() {
+	cert, roots := selfSigned()
+	clientSock, clientAddr := listenUDP()
+	serverSock, serverAddr := listenUDP()
+	client, err := dtls.Client(clientSock, net.UDPAddrFromAddrPort(serverAddr), &dtls.Config{RootCAs: roots, ServerName: "localhost"})
+	check(err)
+	server, err := dtls.Server(serverSock, net.UDPAddrFromAddrPort(clientAddr), &dtls.Config{Certificates: []tls.Certificate{cert}})
+	check(err)
+	defer server.Close()
+
+	shaken := make(chan error, 1)
+	go func() { shaken <- server.Handshake() }() // the first Read or Write would make it too
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	check(client.HandshakeContext(ctx))
+	check(<-shaken)
+	fmt.Println(client.LocalAddr().String() == clientAddr.String(), client.RemoteAddr().String() == serverAddr.String())
+
+	one, err := client.ExportKeyingMaterial("EXPERIMENTAL example", nil, 32)
+	check(err)
+	other, err := server.ExportKeyingMaterial("EXPERIMENTAL example", nil, 32)
+	check(err)
+	fmt.Println(bytes.Equal(one, other))
+	check(client.Close())
+	_, err = server.Read(make([]byte, 100))
+	fmt.Println(err)
+	// Output:
+	// true true
+	// true
+	// EOF
+}
+
+// Reads and writes of datagrams: boundaries, deadlines and what is lost.
+func ExampleConn() {
+	cert, roots := selfSigned()
+	listener, err := listen("127.0.0.1:0", cert)
+	check(err)
+	defer listener.Close()
+	conn, err := dtls.Dial("udp", listener.Addr().String(), &dtls.Config{RootCAs: roots, ServerName: "localhost", MTU: 1400})
+	check(err)
+	defer conn.Close()
+
+	check(conn.SetDeadline(time.Now().Add(10 * time.Second))) // reading and writing
+	check(conn.SetWriteDeadline(time.Time{}))                 // writing has none
+	datagram := make([]byte, conn.MaxDatagramSize())
+	n, err := conn.Write(datagram) // fits a packet of 1400 bytes
+	fmt.Println(n == len(datagram), n < 1400, err)
+	n, err = conn.Read(make([]byte, 100))
+	var short *dtls.ShortBufferError
+	fmt.Println(n, errors.As(err, &short), errors.Is(err, io.ErrShortBuffer), short.Length == len(datagram), short.Buffer)
+
+	check(conn.SetReadDeadline(time.Now().Add(time.Millisecond)))
+	_, err = conn.Read(make([]byte, 100)) // the rest of the datagram is lost
+	fmt.Println(errors.Is(err, os.ErrDeadlineExceeded), conn.DatagramsDropped())
+	_, err = conn.Write(make([]byte, dtls.MaxPayload+1))
+	fmt.Println(errors.Is(err, dtls.ErrInvalidInputParameters))
+	// Output:
+	// true true <nil>
+	// 100 true true true 100
+	// true 0
+	// true
+}
+
+// A certificate for each name that the server has.
+func ExampleClientHelloInfo() {
+	one, roots := selfSigned()
+	other, _ := selfSigned()
+	byName := map[string]*dtls.Config{"localhost": {Certificates: []tls.Certificate{one}}}
+	listener, err := dtls.Listen("udp", "127.0.0.1:0", &dtls.Config{
+		Certificates: []tls.Certificate{other}, // for clients that name nobody
+		GetConfigForClient: func(hello *dtls.ClientHelloInfo) (*dtls.Config, error) {
+			fmt.Println(hello.ServerName, hello.SupportedProtos, hello.RemoteAddr.Network(), hello.LocalAddr.Network())
+			return byName[hello.ServerName], nil // nil: the Config of the listener
+		},
+	})
+	check(err)
+	defer listener.Close()
+	conn, err := dtls.Dial("udp", listener.Addr().String(), &dtls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"coap"}})
+	check(err)
+	defer conn.Close()
+	fmt.Println(bytes.Equal(conn.ConnectionState().RawPeerCertificates[0], one.Certificate[0]))
+	// Output:
+	// localhost [coap] udp udp
+	// true
+}
+
+// Who is refused hears it by an alert.
+func ExampleAlertError() {
+	cert, roots := selfSigned()
+	listener, err := dtls.Listen("udp", "127.0.0.1:0", &dtls.Config{
+		Certificates:     []tls.Certificate{cert},
+		VerifyConnection: func(state dtls.ConnectionState) error { return errors.New("not today") },
+	})
+	check(err)
+	defer listener.Close()
+	_, err = dial(listener.Addr().String(), roots, "hello")
+	var alert *dtls.AlertError
+	if errors.As(err, &alert) {
+		var number dtls.Alert = alert.Number
+		fmt.Println(number, uint8(number), alert.Received, alert.Unwrap() != nil)
+	}
+	// Output: bad_certificate 42 true true
+}
+
+// What the errors of a connection mean, from the outside in.
+func ExampleConn_Read() {
+	meaning := func(err error) string {
+		var e *dtls.Error
+		var alert *dtls.AlertError
+		var objection dtls.VerificationError
+		switch {
+		case err == nil:
+			return "a datagram"
+		case errors.Is(err, io.ErrShortBuffer):
+			return "a datagram that was cut: go on"
+		case errors.Is(err, io.EOF):
+			return "the peer has closed"
+		case errors.Is(err, net.ErrClosed):
+			return "Close was called"
+		case errors.Is(err, dtls.ErrIdle):
+			return "the peer has been silent for too long"
+		case errors.Is(err, dtls.ErrReplaced):
+			return "the peer has started anew, on another connection"
+		case errors.As(err, &objection):
+			return "the peer's certificate is not accepted: " + objection.Text
+		case errors.As(err, &alert) && alert.Received:
+			return "the peer ends it: " + alert.Number.String()
+		case errors.Is(err, dtls.ErrUnderlyingSocket):
+			return "the socket has refused or ended"
+		case errors.Is(err, os.ErrDeadlineExceeded) && !errors.As(err, &e):
+			return "a deadline has passed: go on"
+		}
+		return "it has failed"
+	}
+	cert, roots := selfSigned()
+	listener, err := dtls.Listen("udp", "127.0.0.1:0", &dtls.Config{Certificates: []tls.Certificate{cert}, IdleTimeout: 50 * time.Millisecond})
+	check(err)
+	defer listener.Close()
+	client, err := dtls.Dial("udp", listener.Addr().String(), &dtls.Config{RootCAs: roots, ServerName: "localhost"})
+	check(err)
+	server, err := listener.Accept()
+	check(err)
+
+	buf := make([]byte, 100)
+	check(server.SetReadDeadline(time.Now()))
+	_, err = server.Read(buf)
+	fmt.Println(meaning(err))
+	check(server.SetReadDeadline(time.Time{}))
+	_, err = server.Read(buf)
+	fmt.Println(meaning(err))
+	_, err = client.Read(buf)
+	fmt.Println(meaning(err))
+	check(client.Close())
+	_, err = client.Read(buf)
+	fmt.Println(meaning(err))
+	// Output:
+	// a deadline has passed: go on
+	// the peer has been silent for too long
+	// the peer has closed
+	// Close was called
 }

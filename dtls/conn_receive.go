@@ -1,0 +1,165 @@
+package dtls
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/ossldtls/ossldtls/internal/udpbatch"
+	"github.com/ossldtls/ossldtls/openssl"
+)
+
+// receiveOwn reads a socket that is the connection's own, until its end.
+func (c *Conn) receiveOwn() {
+	packets := make([]udpbatch.Packet, 1)
+	for {
+		n, err := c.sock.ReadBatch(packets)
+		if err != nil && !udpbatch.Passing(err) {
+			c.mu.Lock()
+			c.end(&Error{Code: ErrUnderlyingSocket, Op: "read", Err: err})
+			c.mu.Unlock()
+			return
+		}
+		if err != nil {
+			// The next Write tells; a handshake that takes too long does too.
+			c.mu.Lock()
+			c.late = err
+			c.mu.Unlock()
+		}
+		for _, p := range packets[:n] {
+			if p.Peer == c.peer {
+				c.receive(p.Data)
+			}
+		}
+	}
+}
+
+// receive takes a datagram from the peer, on the goroutine that reads the socket.
+func (c *Conn) receive(datagram []byte) {
+	if c.open.Load() && isData(datagram) {
+		c.keep(datagram)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch c.phase {
+	case phaseNew:
+		c.meet(datagram)
+	case phaseShaking:
+		c.step(datagram)
+	case phaseOpen:
+		c.catchUp(datagram)
+	}
+}
+
+// keep puts a datagram into the queue.
+func (c *Conn) keep(datagram []byte) {
+	if !c.in.push(datagram) {
+		c.dropped.Add(1)
+		return
+	}
+	c.notify()
+}
+
+// meet verifies the address of the one peer of a server with a socket of its own. It is
+// called with mu held.
+func (c *Conn) meet(datagram []byte) {
+	if _, ok := parseHello(datagram); !ok || c.mode != ServerMode {
+		return
+	}
+	if c.config.DisableCookieVerification {
+		c.greet(datagram)
+		return
+	}
+	reply, verified, err := c.verify.Verify(nil, datagram, c.peer)
+	if err == nil && len(reply) > 0 {
+		c.late = c.sock.WriteTo(reply, c.peer, c.local)
+	}
+	if verified {
+		c.key = c.verify.CookieKey()
+		c.greet(datagram)
+	}
+}
+
+// catchUp decrypts what has arrived in its order, and a datagram after it: handshake
+// messages that are repeated and alerts do not wait until somebody reads. It is called
+// with mu held.
+func (c *Conn) catchUp(datagram []byte) {
+	for {
+		p, _ := c.in.pop()
+		if p == nil {
+			break
+		}
+		if isData(p.data) && c.full() {
+			c.dropped.Add(1)
+		} else {
+			c.decrypt(p.data)
+		}
+		p.free()
+	}
+	if datagram != nil {
+		c.decrypt(datagram)
+	}
+	c.notify()
+}
+
+// full reports whether more is pending already than the queue may hold: a peer must not
+// fill the memory by what it has decrypted for it.
+func (c *Conn) full() bool {
+	return c.pending != nil && len(c.pending.Bytes()) >= c.in.capacity()
+}
+
+// decrypt decrypts a datagram, or what OpenSSL has kept if it is nil, and does what
+// comes of it. It is called with mu held.
+func (c *Conn) decrypt(datagram []byte) {
+	if c.phase != phaseOpen {
+		return
+	}
+	if c.pending == nil {
+		c.pending = takeDatagrams(&decrypted)
+	}
+	out := takeDatagrams(&outgoing)
+	defer outgoing.Put(out)
+	before := c.pending.Len()
+	err := c.ssl.Read(datagram, c.pending, out)
+	c.heard = c.heard || c.pending.Len() > before
+	c.letGo()
+	closed := errors.Is(err, openssl.ErrZeroReturn)
+	if closed {
+		_ = c.ssl.Shutdown(out) // RFC 5246 §7.2.1: answered by a close_notify
+	}
+	_ = c.send(out)
+	switch {
+	case closed:
+		c.end(io.EOF)
+	case err != nil:
+		c.end(c.failure("read", err))
+	}
+}
+
+// idleRounds is how often the idle timer looks before it gives up: nothing has to be
+// noted for every datagram but that there was one.
+const idleRounds = 4
+
+func (c *Conn) startIdle() {
+	if c.listener != nil && c.phase == phaseOpen && c.listener.config.idleTimeout() > 0 {
+		c.idle = time.AfterFunc(c.listener.config.idleTimeout()/idleRounds, c.onIdle)
+	}
+}
+
+func (c *Conn) onIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase != phaseOpen {
+		return
+	}
+	// What waits in the queue has not been looked at.
+	if c.heard || !c.in.empty() {
+		c.heard, c.quiet = false, 0
+	} else if c.quiet++; c.quiet == idleRounds {
+		c.farewell()
+		c.end(ErrIdle)
+		return
+	}
+	c.idle.Reset(c.listener.config.idleTimeout() / idleRounds)
+}

@@ -1,0 +1,78 @@
+package dtls
+
+import (
+	"sync"
+	"time"
+)
+
+// deadline tells when the time that was set has come. The zero value is none.
+type deadline struct {
+	mu     sync.Mutex
+	passed chan struct{} // closed when it has; nil until somebody waits or it passes
+	over   bool          // passed is closed
+	timer  *time.Timer
+	round  int // of set, so that a timer that could not be stopped does no harm
+}
+
+// set sets the time; zero means none. Whoever waits goes by it at once.
+func (d *deadline) set(t time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.round++
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+	if d.over {
+		d.passed, d.over = nil, false
+	}
+	if t.IsZero() {
+		return
+	}
+	wait := time.Until(t)
+	if wait <= 0 {
+		d.pass()
+		return
+	}
+	round := d.round
+	d.timer = time.AfterFunc(wait, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.round == round {
+			d.pass()
+		}
+	})
+}
+
+// stop takes away a time that has not come: its timer would keep the connection in memory.
+func (d *deadline) stop() {
+	if !d.expired() {
+		d.set(time.Time{})
+	}
+}
+
+// pass is called with the lock held.
+func (d *deadline) pass() {
+	if d.passed == nil {
+		d.passed = make(chan struct{})
+	}
+	close(d.passed)
+	d.over = true
+}
+
+// wait returns a channel that is closed when the time has come.
+func (d *deadline) wait() <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.passed == nil {
+		d.passed = make(chan struct{})
+	}
+	return d.passed
+}
+
+// expired reports whether the time has come.
+func (d *deadline) expired() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.over
+}

@@ -1,0 +1,296 @@
+package dtls
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ossldtls/ossldtls/internal/udpbatch"
+	"github.com/ossldtls/ossldtls/openssl"
+	"github.com/ossldtls/ossldtls/verifier"
+)
+
+// Listener is a server for any number of peers on one socket. It is a net.Listener
+// whose Accept returns connections with the handshake behind them. All of its methods
+// may be called concurrently.
+//
+// A peer costs nothing until it has proven its address by a cookie; then its handshake
+// is made beside those of others, within [Limits] and [Config.HandshakeTimeout]. One that
+// fails is a count in [Listener.Stats] and a line in [Config.Logger], never an error of
+// Accept. A peer that comes back on the same address and port is taken back once its new
+// handshake is complete: its old connection then ends with [ErrReplaced].
+type Listener struct {
+	config *Config
+	sock   *udpbatch.Conn
+	verify *verifier.ClientVerifier // nil: cookies are not verified
+
+	mu      sync.Mutex
+	conns   map[remote]*Conn
+	heirs   map[remote]*Conn // in their handshake, where conns has one that is complete
+	perAddr map[netip.Addr]int
+	half    int // in their handshake, or not accepted yet
+	open    int // complete
+	ready   []*Conn
+	closing bool          // nobody new
+	empty   chan struct{} // closed when closing and no connection is left
+
+	waiting chan struct{} // holds one token if ready may have something
+	done    chan struct{} // closed by Close
+	closed  sync.Once
+	work    workers
+	handler atomic.Pointer[Handler]
+	served  atomic.Bool
+	counts  counts
+	failure atomic.Pointer[error] // of the socket
+	running sync.WaitGroup
+}
+
+var _ net.Listener = (*Listener)(nil)
+
+// remote is a peer, and the address that it has sent to, since it may speak to two of
+// the machine's from one port.
+type remote struct {
+	peer  netip.AddrPort
+	local netip.Addr
+}
+
+// Listen opens a socket and returns its [Listener]. network is "udp", "udp4" or
+// "udp6"; address is "host:port", where an empty host means all of the machine's
+// addresses and port 0 a free one.
+func Listen(network, address string, cfg *Config) (*Listener, error) {
+	const op = "listen"
+	switch network {
+	case "udp", "udp4", "udp6":
+	default:
+		return nil, &net.OpError{Op: op, Net: network, Err: net.UnknownNetworkError(network)}
+	}
+	pc, err := net.ListenPacket(network, address)
+	if err != nil {
+		return nil, err
+	}
+	// What arrives while the goroutine that reads is not running waits in here. The
+	// system may grant less.
+	_ = pc.(*net.UDPConn).SetReadBuffer(socketBuffer)
+	l, err := NewListener(pc, cfg)
+	if err != nil {
+		_ = pc.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+const socketBuffer = 4 << 20
+
+// NewListener returns a listener on a socket of the program's own, which is used for
+// nothing else. Close closes it. Errors: those of [Config.Validate] for a server.
+func NewListener(pc net.PacketConn, cfg *Config) (*Listener, error) {
+	const op = "listen"
+	if pc == nil {
+		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Text: "the socket is nil"}
+	}
+	if cfg == nil {
+		cfg = &zeroConfig
+	}
+	if _, err := cfg.context(ServerMode, conns); err != nil {
+		return nil, &Error{Code: ErrTLSInitialization, Op: op, Err: err}
+	}
+	_ = pc.SetDeadline(time.Time{}) // what the program has left
+	sock, err := udpbatch.New(pc)
+	if err != nil {
+		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Err: err}
+	}
+	l := &Listener{
+		config: cfg, sock: sock, conns: map[remote]*Conn{}, heirs: map[remote]*Conn{}, perAddr: map[netip.Addr]int{},
+		waiting: make(chan struct{}, 1), done: make(chan struct{}), empty: make(chan struct{}),
+	}
+	if !cfg.DisableCookieVerification {
+		if l.verify, err = verifier.New(); err != nil {
+			return nil, err
+		}
+	}
+	l.work.start()
+	l.running.Add(1)
+	go l.receiveLoop()
+	return l, nil
+}
+
+// Accept waits for a connection whose handshake is complete, and returns it, a *Conn.
+// The only errors are net.ErrClosed, after Close or Shutdown, and the end of the socket.
+func (l *Listener) Accept() (net.Conn, error) {
+	for {
+		if c := l.next(); c != nil {
+			return c, nil
+		}
+		select {
+		case <-l.waiting:
+		case <-l.done:
+			return nil, l.opError("accept", l.reason())
+		}
+	}
+}
+
+func (l *Listener) reason() error {
+	if err := l.failure.Load(); err != nil {
+		return *err
+	}
+	return net.ErrClosed
+}
+
+// next takes a connection that waits to be accepted.
+func (l *Listener) next() *Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.ready) == 0 {
+		return nil
+	}
+	c := l.ready[0]
+	l.ready[0] = nil
+	l.ready = l.ready[1:]
+	l.release(c)
+	if len(l.ready) > 0 {
+		l.wake()
+	}
+	return c
+}
+
+func (l *Listener) wake() {
+	select {
+	case l.waiting <- struct{}{}:
+	default:
+	}
+}
+
+func (l *Listener) opError(op string, err error) error {
+	return &net.OpError{Op: op, Net: "dtls", Addr: l.Addr(), Err: err}
+}
+
+// Addr returns the address of the socket.
+func (l *Listener) Addr() net.Addr { return l.sock.LocalAddr() }
+
+// SetCookieGeneratorParameters sets what cookies are made with from now on, for
+// rotation and for several servers behind one address; see
+// [verifier.ClientVerifier.SetCookieGeneratorParameters]. The default is a random secret
+// of the process.
+func (l *Listener) SetCookieGeneratorParameters(params GeneratorParameters) error {
+	if l.verify == nil {
+		return l.opError("set cookie generator parameters",
+			&Error{Code: ErrInvalidOperation, Op: "set cookie generator parameters", Text: "Config.DisableCookieVerification is set"})
+	}
+	return l.verify.SetCookieGeneratorParameters(params)
+}
+
+// Close ends every connection, each with close_notify, and the listener with its
+// socket. It does not wait for handlers of [Listener.Serve] that are under way; Shutdown
+// does.
+func (l *Listener) Close() error {
+	first := false
+	l.closed.Do(func() { first = true })
+	if !first {
+		return l.opError("close", net.ErrClosed)
+	}
+	l.stop()
+	return nil
+}
+
+func (l *Listener) stop() {
+	l.refuseNew()
+	close(l.done)
+	for _, c := range l.all() {
+		_ = c.Close()
+	}
+	_ = l.sock.Close()
+	l.work.stop()
+	if l.verify != nil {
+		_ = l.verify.Close()
+	}
+}
+
+// refuseNew lets nobody in any more and ends what has not been accepted.
+func (l *Listener) refuseNew() {
+	l.mu.Lock()
+	if l.closing {
+		l.mu.Unlock()
+		return
+	}
+	l.closing = true
+	var ends []*Conn
+	for _, c := range l.conns {
+		if !c.accepted {
+			ends = append(ends, c)
+		}
+	}
+	for _, c := range l.heirs {
+		ends = append(ends, c)
+	}
+	l.ready = nil
+	l.leave()
+	l.mu.Unlock()
+	for _, c := range ends {
+		_ = c.Close()
+	}
+}
+
+// leave tells Shutdown when the last connection is gone. It is called with mu held.
+func (l *Listener) leave() {
+	if l.closing && len(l.conns)+len(l.heirs) == 0 {
+		select {
+		case <-l.empty:
+		default:
+			close(l.empty)
+		}
+	}
+}
+
+func (l *Listener) all() []*Conn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]*Conn, 0, len(l.conns)+len(l.heirs))
+	for _, c := range l.conns {
+		all = append(all, c)
+	}
+	for _, c := range l.heirs {
+		all = append(all, c)
+	}
+	return all
+}
+
+// Shutdown lets nobody in any more, waits until the connections that were accepted
+// have ended or the context has, then does what Close does and waits for handlers under
+// way. It returns the context's error if it has cut something short.
+func (l *Listener) Shutdown(ctx context.Context) error {
+	l.refuseNew()
+	var err error
+	select {
+	case <-l.empty:
+	case <-l.done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if closeErr := l.Close(); closeErr != nil && !errors.Is(closeErr, net.ErrClosed) {
+		return closeErr
+	}
+	gone := make(chan struct{})
+	go func() {
+		l.running.Wait()
+		l.work.wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// key returns the key that hellos are verified with; nil where they are not.
+func (l *Listener) key() *openssl.CookieKey {
+	if l.verify == nil {
+		return nil
+	}
+	return l.verify.CookieKey()
+}

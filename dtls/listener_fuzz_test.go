@@ -1,0 +1,66 @@
+package dtls
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/ossldtls/ossldtls/internal/dgramtest"
+	"github.com/ossldtls/ossldtls/internal/udpbatch"
+)
+
+// Whatever a stranger sends, or somebody in the name of a living peer: the listener
+// answers a stranger with less than it got, and the living peer's connection goes on.
+func FuzzListenerDatagram(f *testing.F) {
+	clientCfg, serverCfg := pskConfigs()
+	a, err := NewAssociation(ClientMode, clientCfg)
+	require.NoError(f, err)
+	var end dgramtest.End
+	require.NoError(f, a.SetPeer(serverAddr, ""))
+	require.NoError(f, a.DoHandshake(&end, nil))
+	f.Add(end.Take()[0], true)
+	require.NoError(f, a.Close())
+	f.Add([]byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}, false)
+	f.Add([]byte{21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 40}, true)
+	f.Add([]byte{23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 1, 1}, true)
+	f.Add([]byte{}, true)
+
+	network := dgramtest.NewNetwork(1)
+	var answered atomic.Int64
+	stranger := numbered(77)
+	network.Tap(func(_, to netip.AddrPort, b []byte) {
+		if to == stranger {
+			answered.Add(int64(len(b)))
+		}
+	})
+	l, err := NewListener(network.Listen(serverAddr), serverCfg)
+	require.NoError(f, err)
+	f.Cleanup(func() { _ = l.Close() })
+	client, err := Client(network.Listen(clientAddr), l.Addr(), clientCfg)
+	require.NoError(f, err)
+	f.Cleanup(func() { _ = client.Close() })
+	require.NoError(f, client.Handshake())
+	server, err := l.Accept()
+	require.NoError(f, err)
+	reply := make([]byte, 0, 512)
+	buf := make([]byte, 100)
+	f.Fuzz(func(t *testing.T, datagram []byte, known bool) {
+		peer := stranger
+		if known {
+			peer = clientAddr
+		}
+		answered.Store(0)
+		l.receive(&udpbatch.Packet{Data: datagram, Peer: peer}, &reply)
+		require.LessOrEqual(t, answered.Load(), int64(len(datagram)))
+		require.Zero(t, l.Stats().HalfOpen)
+		_, err := client.Write([]byte("still there"))
+		require.NoError(t, err)
+		require.NoError(t, server.SetReadDeadline(time.Now().Add(patience)))
+		n, err := server.Read(buf)
+		require.NoError(t, err)
+		require.Equal(t, "still there", string(buf[:n]))
+	})
+}

@@ -1,0 +1,122 @@
+package dtls
+
+import "errors"
+
+// Handler is what [Listener.Serve] calls. Its functions are called by a few goroutines
+// of the listener, for each connection one at a time and in order: Opened, Datagram …,
+// Closed. A function that takes long keeps a goroutine busy which others need.
+type Handler struct {
+	// Datagram gets what a peer has sent. The slice is borrowed: it is good until the
+	// function returns. To answer is to call c.Write.
+	Datagram func(c *Conn, datagram []byte)
+	// Opened is called when a handshake is complete. nil is for nobody who wants to know.
+	Opened func(c *Conn)
+	// Closed is called when a connection has ended, with the reason: io.EOF after the
+	// peer's close_notify, net.ErrClosed after Close. nil is for nobody who wants to know.
+	Closed func(c *Conn, err error)
+}
+
+// Serve hands every datagram of every peer to the handler, without a goroutine for
+// each connection, until the listener is closed. Then it returns an error that
+// net.ErrClosed matches, or that of the socket. Connections are the handler's: Accept
+// returns none from now on, and their Read must not be called. It fails with
+// [ErrInvalidOperation] if it is called twice, and with [ErrInvalidInputParameters]
+// without a function for datagrams.
+func (l *Listener) Serve(handler Handler) error {
+	const op = "serve"
+	if handler.Datagram == nil {
+		return l.opError(op, &Error{Code: ErrInvalidInputParameters, Op: op, Text: "Handler.Datagram is nil"})
+	}
+	if l.served.Swap(true) {
+		return l.opError(op, &Error{Code: ErrInvalidOperation, Op: op, Text: "Serve was called before"})
+	}
+	l.handler.Store(&handler)
+	for c := l.next(); c != nil; c = l.next() { // complete already
+		l.work.add(c)
+	}
+	<-l.done
+	return l.opError(op, l.reason())
+}
+
+// serve is a worker's turn with a connection.
+func (c *Conn) serve() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.phase == phaseNew || c.phase == phaseShaking {
+		p, _ := c.in.pop()
+		if p == nil {
+			return
+		}
+		if c.phase == phaseNew {
+			c.greet(p.data)
+		} else {
+			c.step(p.data)
+		}
+		p.free()
+	}
+	handler := c.listener.handler.Load()
+	if handler == nil {
+		c.catchUp(nil)
+		return
+	}
+	if !c.state.complete {
+		return // it has failed
+	}
+	if !c.opened {
+		c.opened = true
+		c.call(func() {
+			if handler.Opened != nil {
+				handler.Opened(c)
+			}
+		})
+	}
+	for c.fill() {
+		c.hand(handler)
+	}
+	if c.phase == phaseEnded && !c.told {
+		c.told = true
+		err := c.err
+		c.call(func() {
+			if handler.Closed != nil {
+				handler.Closed(c, err)
+			}
+		})
+	}
+}
+
+// hand gives what is decrypted to the handler. Both are called with mu held, which the
+// handler does without: it may write and close.
+func (c *Conn) hand(handler *Handler) {
+	pending, first := c.pending, c.next
+	c.pending, c.next = nil, 0
+	c.call(func() {
+		for i := first; i < pending.Len(); i++ {
+			handler.Datagram(c, pending.At(i))
+		}
+	})
+	decrypted.Put(pending)
+}
+
+func (c *Conn) call(f func()) {
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	f()
+}
+
+var errAbandoned = errors.New("dtls: the peer has begun another handshake")
+
+// abandon ends a handshake that its peer has given up for another one.
+func (c *Conn) abandon() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.phase == phaseNew || c.phase == phaseShaking {
+		c.end(errAbandoned)
+	}
+}
+
+// replaced ends a connection whose peer has made another one.
+func (c *Conn) replaced() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.end(ErrReplaced)
+}
