@@ -32,7 +32,7 @@ import (
 // limit is how long anything may take before a test gives it up.
 const limit = 20 * time.Second
 
-// programs is the folder with both examples, built once.
+// programs is the folder with the examples, built once.
 var programs string
 
 func TestMain(m *testing.M) {
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer os.RemoveAll(folder)
-		out, err := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./server", "./client").CombinedOutput()
+		out, err := exec.Command("go", "build", "-o", folder+string(filepath.Separator), "./...").CombinedOutput()
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
 			return 1
