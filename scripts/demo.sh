@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Shows a DTLS server and client of ours talking, and openssl's s_client with the same server: first with a
-# pre-shared key, then with a certificate. What it shows it looks up in what the programs have printed; if
-# anything is missing it says what, prints everything, and ends with 1.
+# pre-shared key, then with a certificate; and at the end the echo example, the same by Listen and Dial. What it
+# shows it looks up in what the programs have printed; if anything is missing it says what, prints everything,
+# and ends with 1.
 #
 #   scripts/demo.sh
 #
@@ -86,13 +87,14 @@ check() {
 	printf '   ok  %-42s %s\n' "$3" "$(grep -m 1 -e "$2" "$1" | cut -c 1-150)"
 }
 
-# start_server NAME FLAGS...: starts our server and leaves its port's address in $address.
+# start_server PROGRAM NAME FLAGS...: starts a server of ours and leaves its port's address in $address.
 start_server() {
-	server_log=$tmp/$1.log
+	local program=$tmp/$1
+	server_log=$tmp/$2.log
 	: >"$server_log" # looked at before the program may have opened it
 	logs=("$server_log")
-	shift
-	"$tmp/server" -listen 127.0.0.1:0 "$@" >"$server_log" 2>&1 &
+	shift 2
+	"$program" -listen 127.0.0.1:0 "$@" >"$server_log" 2>&1 &
 	server=$!
 	pids+=("$server")
 	await "$server_log" 'listening on ' "$server" 'the address of the server'
@@ -164,14 +166,14 @@ check_client() {
 }
 
 say "building, with $("$GO" version | cut -d ' ' -f 3) and $("$OPENSSL" version)"
-"$GO" build -o "$tmp/" ./examples/server ./examples/client
+"$GO" build -o "$tmp/" ./examples/server ./examples/client ./examples/echo
 "$OPENSSL" req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj '/CN=ossldtls demo' \
 	-addext 'subjectAltName=IP:127.0.0.1,DNS:localhost' \
 	-keyout "$tmp/key.pem" -out "$tmp/cert.pem" 2>"$tmp/req.log" || { logs=("$tmp/req.log"); die 'no certificate'; }
 psk=$("$OPENSSL" rand -hex 16)
 
 say 'a pre-shared key: two connections of our client'
-start_server 'server with a pre-shared key' -psk "$psk" -identity demo -hint 'the demo key'
+start_server server 'server with a pre-shared key' -psk "$psk" -identity demo -hint 'the demo key'
 our_client 'our client with a pre-shared key' -n 2 -count 3 -psk "$psk" -identity demo
 check_client 2 6
 
@@ -185,7 +187,7 @@ check "$server_log" 'identity "demo"' 'the identity of the key' 3
 stop_server
 
 say 'a certificate: our client verifies it'
-start_server 'server with a certificate' -cert "$tmp/cert.pem" -key "$tmp/key.pem"
+start_server server 'server with a certificate' -cert "$tmp/cert.pem" -key "$tmp/key.pem"
 our_client 'our client with a certificate' -count 2 -ca "$tmp/cert.pem" -name localhost
 check "$client_log" 'certificate "CN=ossldtls demo"' 'our client: the verified certificate'
 check_client 1 2
@@ -198,5 +200,23 @@ check "$client_log" 'to 127\.0\.0\.1:[0-9]*: ACK' 's_client: the ACK'
 say 'what the server saw'
 check_server 2
 stop_server
+
+say 'Listen and Dial: the echo example'
+start_server echo 'echo server' -write-ca "$tmp/ca.pem"
+client_log="$tmp/echo client.log"
+: >"$client_log"
+logs+=("$client_log")
+"$tmp/echo" -dial "$address" -ca "$tmp/ca.pem" 'hello over DTLS' >"$client_log" 2>&1 &
+client=$!
+pids+=("$client")
+finish "$client" 'the echo client'
+[ "$code" -eq 0 ] || die "the echo client ended with $code"
+check "$client_log" '^DTLS 1\.2, [A-Z0-9-]*, certificate SHA-256 ' 'version, cipher and certificate'
+check "$client_log" '^answer: "hello over DTLS"$' 'the echo'
+await "$server_log" '1 echoed, then closed by the client' "$server" 'the end of the connection'
+check "$server_log" '1 echoed, then closed by the client' 'the server: one echoed'
+kill -INT "$server"
+finish "$server" 'the echo server'
+[ "$code" -eq 0 ] || die "the echo server ended with $code after SIGINT"
 
 printf '\ndemo: OK\n'
