@@ -55,10 +55,18 @@ func (c *Conn) receive(datagram []byte) {
 // keep puts a datagram into the queue.
 func (c *Conn) keep(datagram []byte) {
 	if !c.in.push(datagram) {
-		c.dropped.Add(1)
+		c.drop()
 		return
 	}
 	c.notify()
+}
+
+// drop counts a datagram for which there was no room.
+func (c *Conn) drop() {
+	c.dropped.Add(1)
+	if c.listener != nil {
+		c.listener.counts.droppedQueue.Add(1)
+	}
 }
 
 // meet verifies the address of the one peer of a server with a socket of its own. It is
@@ -91,7 +99,7 @@ func (c *Conn) catchUp(datagram []byte) {
 			break
 		}
 		if isData(p.data) && c.full() {
-			c.dropped.Add(1)
+			c.drop()
 		} else {
 			c.decrypt(p.data)
 		}
@@ -153,8 +161,11 @@ func (c *Conn) onIdle() {
 	if c.phase != phaseOpen {
 		return
 	}
-	// What waits in the queue has not been looked at.
-	if c.heard || !c.in.empty() {
+	c.catchUp(nil) // what waits in the queue may be the peer's, or anybody's
+	if c.phase != phaseOpen {
+		return
+	}
+	if c.heard {
 		c.heard, c.quiet = false, 0
 	} else if c.quiet++; c.quiet == idleRounds {
 		c.farewell()

@@ -79,8 +79,7 @@ func (l *Listener) receive(p *udpbatch.Packet, reply *[]byte) {
 // deliver puts a datagram into the connection's queue and calls whoever handles it.
 func (c *Conn) deliver(datagram []byte) {
 	if !c.in.push(datagram) {
-		c.dropped.Add(1)
-		c.listener.counts.droppedQueue.Add(1)
+		c.drop()
 		return
 	}
 	if c.open.Load() && isData(datagram) && c.listener.handler.Load() == nil {
@@ -109,7 +108,10 @@ func (l *Listener) stranger(who remote, h hello, datagram []byte, reply *[]byte)
 			_ = l.sock.WriteTo(answer, who.peer, who.local) // lost, as datagrams may be
 		}
 		if !verified {
-			if h.hasCookie {
+			switch {
+			case len(answer) == 0: // OpenSSL makes nothing of it
+				l.counts.droppedUnknown.Add(1)
+			case h.hasCookie:
 				l.counts.cookiesRejected.Add(1)
 			}
 			return

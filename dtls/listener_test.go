@@ -431,6 +431,40 @@ func TestIdleTimeout(t *testing.T) {
 	assert.Zero(t, l.Stats().Open)
 }
 
+// Junk in a connection's name does not keep it, though nobody reads it.
+func TestJunkIsNoSignOfLife(t *testing.T) {
+	clientCfg, serverCfg := connConfigs(t)
+	serverCfg.IdleTimeout = 40 * time.Millisecond
+	network := dgramtest.NewNetwork(1)
+	l := listenIn(t, network, serverCfg)
+	c := at(t, network, clientAddr, clientCfg)
+	require.NoError(t, c.HandshakeContext(soon(t)))
+	accepted, err := l.Accept()
+	require.NoError(t, err)
+	say(t, c, "the last that is heard")
+	eventually(t, "idle", func() bool {
+		network.Send(clientAddr, serverAddr, []byte("\x17\xfe\xfd\x00\x01\x00\x00\x00\x00\x00\x09\x00\x30"+strings.Repeat("x", 0x30)))
+		return l.Stats().Open == 0
+	})
+	expect(t, accepted, "the last that is heard")
+	assert.ErrorIs(t, second(accepted.Read(make([]byte, 10))), ErrIdle)
+}
+
+// What OpenSSL makes nothing of is counted.
+func TestHelloThatIsNone(t *testing.T) {
+	_, serverCfg := connConfigs(t)
+	network := dgramtest.NewNetwork(1)
+	l := listenIn(t, network, serverCfg)
+	body := make([]byte, 35)
+	hello := append([]byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 47, 1, 0, 0, 35, 0, 0, 0, 0, 0, 0, 0, 35}, body...)
+	for range 10 {
+		network.Send(numbered(1), serverAddr, hello)
+	}
+	network.Send(numbered(1), serverAddr, []byte("junk"))
+	eventually(t, "counted", func() bool { return l.Stats().DroppedUnknown == 11 })
+	assert.Zero(t, l.Stats().CookiesSent)
+}
+
 func TestListenerShutdown(t *testing.T) {
 	clientCfg, serverCfg := connConfigs(t)
 	network := dgramtest.NewNetwork(1)

@@ -90,7 +90,7 @@ func (c *Conn) hand(handler *Handler) {
 	pending, first := c.pending, c.next
 	c.pending, c.next = nil, 0
 	c.call(func() {
-		for i := first; i < pending.Len(); i++ {
+		for i := first; i < pending.Len() && !c.closed.Load(); i++ {
 			handler.Datagram(c, pending.At(i))
 		}
 	})
