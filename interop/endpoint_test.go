@@ -35,11 +35,11 @@ func connect(r *row, server netip.AddrPort, cfg *dtls.Config) *endpoint {
 
 func newEndpoint(r *row, w *wire, mode dtls.Mode, cfg *dtls.Config) *endpoint {
 	r.Helper()
-	strangers := len(w.crossings)
+	before, _ := w.crossed()
 	a, err := dtls.NewAssociation(mode, cfg)
 	require.NoError(r, err)
 	r.Cleanup(func() { a.Close() })
-	return &endpoint{Association: a, r: r, wire: w, strangers: strangers}
+	return &endpoint{Association: a, r: r, wire: w, strangers: len(before)}
 }
 
 // handshake goes on, or starts as a client, until the handshake is complete or has
@@ -108,7 +108,6 @@ func (e *endpoint) receive() ([]byte, error) {
 	}
 }
 
-// expect receives a payload, which has to be this one.
 func (e *endpoint) expect(payload string) {
 	e.r.Helper()
 	got, err := e.receive()
@@ -123,8 +122,26 @@ func (e *endpoint) send(payload string) {
 	require.Equal(e.r, len(payload), n)
 }
 
-// fill returns the size of a payload that fills a datagram, or a large one.
-func (e *endpoint) fill() int { return min(e.MaxDatagramSize(), 1100) }
+func (e *endpoint) fill() int { return min(e.MaxDatagramSize(), large) }
+
+// large is the size of a large payload.
+const large = 1100
+
+func (e *endpoint) test() *row      { return e.r }
+func (e *endpoint) mode() dtls.Mode { return e.Mode() }
+func (e *endpoint) record() *tape   { return e.wire.tape }
+
+func (e *endpoint) state() dtls.ConnectionState {
+	state := dtls.ConnectionState{
+		Version: e.SessionProtocol(), HandshakeComplete: e.IsConnectionEncrypted(), DidResume: e.SessionResumed(),
+		Cipher: e.SessionCipher(), NegotiatedProtocol: e.NegotiatedProtocol(), PSKIdentity: e.PSKIdentity(),
+		VerificationErrors: e.PeerVerificationErrors(),
+	}
+	for _, cert := range e.PeerCertificateChain() {
+		state.RawPeerCertificates = append(state.RawPeerCertificates, cert.MarshalDER())
+	}
+	return state
+}
 
 // expectClose receives the peer's close_notify, which is answered by ours.
 func (e *endpoint) expectClose() {
@@ -133,7 +150,8 @@ func (e *endpoint) expectClose() {
 	require.ErrorIs(e.r, err, dtls.ErrRemoteClosedConnection)
 	require.ErrorIs(e.r, err, io.EOF)
 	require.False(e.r, e.IsConnectionEncrypted())
-	last := e.wire.crossings[len(e.wire.crossings)-1]
+	crossings, _ := e.wire.crossed()
+	last := crossings[len(crossings)-1]
 	require.True(e.r, last.out && encryptedAlert(last.datagram), "close_notify is answered by close_notify")
 }
 

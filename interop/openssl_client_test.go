@@ -41,6 +41,14 @@ func (s scenario) serverToOpenSSL(r *row, p *pki, cfg *dtls.Config, flags ...str
 	l.mtu = s.mtu
 	client := sClient(r, l.wire.addr(), append(s.sClientFlags(p), flags...)...)
 	e := l.acceptComplete()
+	s.requireStateless(e)
+	s.agreeWithSClient(e, client, p)
+	return e, client
+}
+
+// agreeWithSClient checks what our side and s_client say of the session.
+func (s scenario) agreeWithSClient(e side, client *process, p *pki) {
+	client.r.Helper()
 	version, suite := sClientSession(client)
 	s.requireAgreed(e, p, version, suite)
 	client.await(`^SSL_connect:.* read finished$`)
@@ -52,5 +60,4 @@ func (s scenario) serverToOpenSSL(r *row, p *pki, cfg *dtls.Config, flags ...str
 	if s.alpn {
 		client.await(`^ALPN protocol: ` + agreedProto + `$`)
 	}
-	return e, client
 }

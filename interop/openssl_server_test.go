@@ -51,16 +51,20 @@ func (s scenario) clientToOpenSSL(r *row, p *pki, flags ...string) (*endpoint, *
 	r.Helper()
 	server, addr := sServer(r, s.loopback(), append(s.sServerFlags(p), flags...)...)
 	e := connect(r, addr, s.clientConfig(r, p))
-	s.agreeWithOpenSSL(e, server, p)
+	s.handshakeWithSServer(e, server, p)
 	return e, server
 }
 
-// agreeWithOpenSSL is clientToOpenSSL with a client and an s_server that are there.
-func (s scenario) agreeWithOpenSSL(e *endpoint, server *process, p *pki) {
-	r := e.r
-	r.Helper()
+func (s scenario) handshakeWithSServer(e *endpoint, server *process, p *pki) {
+	e.r.Helper()
 	e.SetMTUHint(s.mtu)
-	require.NoError(r, e.handshake())
+	require.NoError(e.r, e.handshake())
+	s.agreeWithSServer(e, server, p)
+}
+
+// agreeWithSServer checks what our side and s_server say of the session.
+func (s scenario) agreeWithSServer(e side, server *process, p *pki) {
+	server.r.Helper()
 	version, suite := sServerSession(server)
 	s.requireAgreed(e, p, version, suite)
 	if s.alpn {

@@ -141,8 +141,8 @@ func sClientSession(p *process) (version, suite string) {
 
 // converse sends lines both ways between our side and an s_server or s_client: short
 // ones and, from us, one that fills a datagram.
-func converse(e *endpoint, p *process) {
-	e.r.Helper()
+func converse(e side, p *process) {
+	p.r.Helper()
 	for _, line := range []string{"one from us", "two from us", strings.Repeat("x", e.fill()-1)} {
 		e.send(line + "\n")
 		p.await("^" + line + "$")

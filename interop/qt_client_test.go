@@ -44,6 +44,14 @@ func (s scenario) serverToQt(r *row, p *pki) (*endpoint, *process) {
 	l.mtu = s.mtu
 	client := qtClient(r, l.wire.addr(), s.qtTalkFlags(p)...)
 	e := l.acceptComplete()
+	s.requireStateless(e)
+	s.agreeWithQtClient(e, client, p)
+	return e, client
+}
+
+// agreeWithQtClient checks what our side and the Qt client say of the session.
+func (s scenario) agreeWithQtClient(e side, client *process, p *pki) {
+	client.r.Helper()
 	version, suite := qtSession(client)
 	s.requireAgreed(e, p, version, suite)
 	if s.psk {
@@ -51,7 +59,6 @@ func (s scenario) serverToQt(r *row, p *pki) (*endpoint, *process) {
 	} else {
 		awaitCertificate(client, s.serverIdentity(p))
 	}
-	return e, client
 }
 
 // qtTalkFlags are for a Qt client that says something.
@@ -61,8 +68,8 @@ func (s scenario) qtTalkFlags(p *pki) []string {
 
 // converseWithClient answers the Qt client's messages, each of which it sends once
 // the one before it is answered.
-func converseWithClient(e *endpoint, client *process) {
-	e.r.Helper()
+func converseWithClient(e side, client *process) {
+	client.r.Helper()
 	for i := range qtMessages {
 		e.expect(qtMessage)
 		answer := fmt.Sprintf("answer %d", i)

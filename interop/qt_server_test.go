@@ -36,10 +36,18 @@ func (s scenario) clientToQt(r *row, p *pki) (*endpoint, *process) {
 	e := connect(r, addr, s.clientConfig(r, p))
 	e.SetMTUHint(s.mtu)
 	require.NoError(r, e.handshake())
+	s.agreeWithQtServer(e, server, e.wire.addr(), p)
+	return e, server
+}
+
+// agreeWithQtServer checks what our side and the Qt server, which sees it at an address,
+// say of the session.
+func (s scenario) agreeWithQtServer(e side, server *process, us netip.AddrPort, p *pki) {
+	server.r.Helper()
 	version, suite := qtSession(server)
 	s.requireAgreed(e, p, version, suite)
 	if s.cookie {
-		awaitHello(server, e.wire.addr(), false)
+		awaitHello(server, us, false)
 		server.await(`^HELLO .* verified=true$`)
 	} else {
 		server.never(`^HELLO`)
@@ -50,13 +58,12 @@ func (s scenario) clientToQt(r *row, p *pki) (*endpoint, *process) {
 	if s.client {
 		awaitCertificate(server, s.clientIdentity(p))
 	}
-	return e, server
 }
 
 // converseWithServer sends messages, which the Qt server acknowledges to the peer that
 // it sees: short ones and one that fills a datagram.
-func converseWithServer(e *endpoint, server *process, peer netip.AddrPort) {
-	e.r.Helper()
+func converseWithServer(e side, server *process, peer netip.AddrPort) {
+	server.r.Helper()
 	for _, text := range []string{"one from us", "two from us", strings.Repeat("x", e.fill())} {
 		e.send(text)
 		awaitMessage(server, text)

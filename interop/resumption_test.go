@@ -29,7 +29,7 @@ func TestClientOpenSSLResumption(t *testing.T) {
 				cfg := s.clientConfig(r, p)
 				cfg.ClientSessionCache = dtls.NewLRUClientSessionCache(0)
 				first := connect(r, addr, cfg)
-				s.agreeWithOpenSSL(first, server, p)
+				s.handshakeWithSServer(first, server, p)
 				requireResumed(first, false)
 				converse(first, server)
 				server.never(`^Reused session-id$`)
@@ -39,7 +39,7 @@ func TestClientOpenSSLResumption(t *testing.T) {
 				// On the same socket, because with -listen that of s_server stays connected to it.
 				second := newEndpoint(r, first.wire.again(r), dtls.ClientMode, cfg)
 				require.NoError(r, second.SetPeer(addr, "localhost"))
-				s.agreeWithOpenSSL(second, server, p)
+				s.handshakeWithSServer(second, server, p)
 				requireResumed(second, true)
 				server.await(`^Reused session-id$`)
 				converse(second, server)
@@ -75,9 +75,9 @@ func TestServerOpenSSLResumption(t *testing.T) {
 
 // requireResumed checks that our side says whether the handshake has resumed a
 // session, and that the wire says the same: only a full one has a ServerHelloDone.
-func requireResumed(e *endpoint, resumed bool) {
-	r := e.r
+func requireResumed(e side, resumed bool) {
+	r := e.test()
 	r.Helper()
-	require.Equal(r, resumed, e.SessionResumed())
-	require.Equal(r, !resumed, e.wire.handshake(e.Mode() == dtls.ServerMode, serverHelloDone) > 0, "a ServerHelloDone")
+	require.Equal(r, resumed, e.state().DidResume)
+	require.Equal(r, !resumed, e.record().handshake(e.mode() == dtls.ServerMode, serverHelloDone) > 0, "a ServerHelloDone")
 }

@@ -23,7 +23,7 @@ type row struct {
 
 	ctx       context.Context // ends with the case or its patience
 	processes []*process
-	wires     []*wire
+	tapes     []*tape
 
 	mu   sync.Mutex
 	why  strings.Builder
@@ -74,8 +74,8 @@ func (r *row) print(w io.Writer) {
 	for _, p := range r.processes {
 		p.print(w)
 	}
-	for _, wi := range r.wires {
-		wi.print(w)
+	for _, t := range r.tapes {
+		t.print(w)
 	}
 }
 
