@@ -27,12 +27,22 @@ func TestClientQt(t *testing.T) {
 			server.never(qtErrors)
 		})
 	}
+	check(t, qtServerName, "our client", "the server closes", func(r *row) {
+		e, server := ecdsaOnly.clientToQt(r, p, qtCloses...)
+		converseWithServer(e, server, e.wire.addr())
+		e.expectClose()
+		require.Zero(r, server.exit())
+		server.never(qtErrors)
+	})
 }
 
+// qtCloses has the Qt server close once converseWithServer has nothing more to say.
+var qtCloses = []string{"--messages", "3"}
+
 // clientToQt completes a handshake with the Qt server and checks what both say of it.
-func (s scenario) clientToQt(r *row, p *pki) (*endpoint, *process) {
+func (s scenario) clientToQt(r *row, p *pki, flags ...string) (*endpoint, *process) {
 	r.Helper()
-	server, addr := qtServer(r, s.loopback(), s.qtServerFlags(p)...)
+	server, addr := qtServer(r, s.loopback(), append(s.qtServerFlags(p), flags...)...)
 	e := connect(r, addr, s.clientConfig(r, p))
 	e.SetMTUHint(s.mtu)
 	require.NoError(r, e.handshake())

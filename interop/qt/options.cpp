@@ -17,7 +17,8 @@ const char usageText[] =
     "usage: qtpeer server [--address A] [--port P] [--psk HEX] [--identity NAME] [--hint TEXT]\n"
     "                     [--cert FILE --key FILE] [--ca FILE] [--verify none|query|peer]\n"
     "                     [--no-cookies] [--secret HEX] [--hash NAME] [--min-version 1.0|1.2]\n"
-    "                     [--ciphers LIST] [--mtu N] [--connections N] [--timeout SECONDS]\n"
+    "                     [--ciphers LIST] [--mtu N] [--connections N] [--messages N]\n"
+    "                     [--timeout SECONDS]\n"
     "       qtpeer client --port P [--address A] [--psk HEX --identity NAME]\n"
     "                     [--cert FILE --key FILE] [--ca FILE] [--verify none|query|peer]\n"
     "                     [--name NAME] [--min-version 1.0|1.2] [--ciphers LIST] [--mtu N]\n"
@@ -235,7 +236,7 @@ Options parseServer(const QStringList &arguments)
          QStringLiteral("key"), QStringLiteral("ca"), QStringLiteral("verify"),
          QStringLiteral("secret"), QStringLiteral("hash"), QStringLiteral("min-version"),
          QStringLiteral("ciphers"), QStringLiteral("mtu"), QStringLiteral("connections"),
-         QStringLiteral("timeout")},
+         QStringLiteral("messages"), QStringLiteral("timeout")},
         {QStringLiteral("no-cookies")});
     const bool authority = given.has(QStringLiteral("ca"));
     Options options =
@@ -246,6 +247,7 @@ Options parseServer(const QStringList &arguments)
     options.configuration.setDtlsCookieVerificationEnabled(options.cookies);
     options.configuration.setPreSharedKeyIdentityHint(given.bytes(QStringLiteral("hint")));
     options.connections = given.number(QStringLiteral("connections"), 1, 1, 1000000);
+    options.messages = given.number(QStringLiteral("messages"), 0, 0, 1000000);
     return options;
 }
 

@@ -28,6 +28,7 @@ struct Options
     QSslConfiguration configuration;
     quint16 mtu = 0;
     int connections = 1;
+    int messages = 0; // after which the server closes; 0: never
     QString name;
     QByteArray message;
     int count = 1;

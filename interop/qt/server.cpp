@@ -24,6 +24,7 @@ struct Connection
 {
     Endpoint end;
     std::unique_ptr<QDtls, Later> dtls;
+    int messages = 0;
 };
 
 class Server
@@ -170,6 +171,8 @@ void Server::receive(Connection &connection, const QByteArray &datagram)
         if (dtls.writeDatagramEncrypted(&socket, answer) < 0) {
             reportError(connection.end, dtls.dtlsError(), dtls.dtlsErrorString());
             close(&dtls, ExitFailed);
+        } else if (++connection.messages == options.messages) {
+            close(&dtls, dtls.shutdown(&socket) ? ExitDone : ExitFailed);
         }
         return;
     }
