@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/ossldtls/ossldtls/dtls"
 )
 
 // front stands before two servers, as something that balances load would. What its
@@ -19,14 +21,32 @@ type front struct {
 	outer, inner  *net.UDPConn
 	first, second netip.AddrPort
 	client        atomic.Pointer[netip.AddrPort]
-	asked         atomic.Bool // the HelloVerifyRequest has passed
+	asked         atomic.Bool          // the HelloVerifyRequest has passed
+	tape          atomic.Pointer[tape] // nil: nobody wants to know
+	serving       bool                 // ours is the server's side of the tape
 }
 
 func newFront(r *row, first, second netip.AddrPort) *front {
 	r.Helper()
-	f := &front{first: first, second: second}
+	return (&front{first: first, second: second}).start(r)
+}
+
+// newTap returns a front that only records what passes between a peer and a connection
+// of ours, whose socket is its own. us says which side of it is ours.
+func newTap(r *row, server netip.AddrPort, us dtls.Mode) *front {
+	r.Helper()
+	f := &front{first: server, second: server, serving: us == dtls.ServerMode}
+	f.rewind(r)
+	return f.start(r)
+}
+
+// rewind begins a new record, for the next connection.
+func (f *front) rewind(r *row) { f.tape.Store(newTape(r, "between us and the peer")) }
+
+func (f *front) start(r *row) *front {
+	r.Helper()
 	open := func() *net.UDPConn {
-		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(first.Addr(), 0)))
+		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(f.first.Addr(), 0)))
 		require.NoError(r, err)
 		return conn
 	}
@@ -61,6 +81,7 @@ func (f *front) forward() {
 		if f.asked.Load() {
 			server = f.second
 		}
+		f.see(!f.serving, client, buf[:n])
 		if _, err := f.inner.WriteToUDPAddrPort(buf[:n], server); err != nil {
 			return
 		}
@@ -77,8 +98,20 @@ func (f *front) back() {
 		if kind, _ := helloCookie(buf[:n]); kind == helloVerifyRequest {
 			f.asked.Store(true)
 		}
-		if _, err := f.outer.WriteToUDPAddrPort(buf[:n], *f.client.Load()); err != nil {
+		client := *f.client.Load()
+		f.see(f.serving, client, buf[:n])
+		if _, err := f.outer.WriteToUDPAddrPort(buf[:n], client); err != nil {
 			return
 		}
+	}
+}
+
+func (f *front) see(out bool, client netip.AddrPort, datagram []byte) {
+	peer := f.first
+	if f.serving {
+		peer = client
+	}
+	if t := f.tape.Load(); t != nil {
+		t.add(out, peer, datagram)
 	}
 }

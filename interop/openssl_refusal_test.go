@@ -75,29 +75,31 @@ func TestClientOpenSSLRefusals(t *testing.T) {
 	refusal("wrong psk: no session", func(r *row) {
 		server, addr := sServer(r, pskOnly.loopback(), pskOnly.sServerFlags(p)...)
 		cfg := pskOnly.clientConfig(r, p)
-		cfg.PSK, cfg.HandshakeTimeout = wrongKey, brief
+		haveWrongKey(cfg)
 		e := connect(r, addr, cfg)
 		requireExpired(e, clientFails(e))
 		noSession(server)
 	})
 }
 
+// sClientFails checks that an s_client has not got through its handshake.
+func sClientFails(client *process) {
+	client.r.Helper()
+	require.NotZero(client.r, client.exit())
+	client.never(`^SSL_connect:.* read finished$`)
+}
+
 // TestServerOpenSSLRefusals has openssl s_client and our server disagree.
 func TestServerOpenSSLRefusals(t *testing.T) {
 	p := newPKI(t)
 	refusal := func(what string, f func(r *row)) { check(t, sClientName, "our server", what, f) }
-	fails := func(client *process) {
-		client.r.Helper()
-		require.NotZero(client.r, client.exit())
-		client.never(`^SSL_connect:.* read finished$`)
-	}
 
 	refusal("untrusted server: alert unknown ca", func(r *row) {
 		l := listen(r, ecdsaOnly.loopback(), ecdsaOnly.serverConfig(r, p))
 		client := sClient(r, l.wire.addr(), append(ecdsaOnly.sClientFlags(p), "-CAfile", p.stranger.file)...)
 		e, err := serverFails(l)
 		requireAlert(e, err, "unknown ca")
-		fails(client)
+		sClientFails(client)
 	})
 	refusal("no client certificate: we send handshake_failure", func(r *row) {
 		l := listen(r, clientToo.loopback(), clientToo.serverConfig(r, p))
@@ -105,7 +107,7 @@ func TestServerOpenSSLRefusals(t *testing.T) {
 		e, err := serverFails(l)
 		requireObjection(e, err, dtls.NoPeerCertificate)
 		awaitAlert(client, "handshake failure")
-		fails(client)
+		sClientFails(client)
 	})
 	refusal("untrusted client: we send unknown_ca", func(r *row) {
 		l := listen(r, clientToo.loopback(), clientToo.serverConfig(r, p))
@@ -113,7 +115,7 @@ func TestServerOpenSSLRefusals(t *testing.T) {
 		e, err := serverFails(l)
 		requireObjection(e, err, unknownIssuer)
 		awaitAlert(client, "unknown CA")
-		fails(client)
+		sClientFails(client)
 	})
 	refusal("no shared protocol: we send no_application_protocol", func(r *row) {
 		l := listen(r, withALPN.loopback(), withALPN.serverConfig(r, p))
@@ -121,7 +123,7 @@ func TestServerOpenSSLRefusals(t *testing.T) {
 		_, err := serverFails(l)
 		require.ErrorIs(r, err, dtls.ErrTLSFatal)
 		awaitAlert(client, "no application protocol")
-		fails(client)
+		sClientFails(client)
 	})
 	refusal("unknown psk identity: we send unknown_psk_identity", func(r *row) {
 		refused := errors.New("nobody of that name")
@@ -136,16 +138,16 @@ func TestServerOpenSSLRefusals(t *testing.T) {
 		require.ErrorIs(r, err, dtls.ErrTLSFatal)
 		require.ErrorIs(r, err, refused)
 		awaitAlert(client, "unknown PSK identity")
-		fails(client)
+		sClientFails(client)
 	})
 	refusal("wrong psk: we give up and say so", func(r *row) {
 		cfg := pskOnly.serverConfig(r, p)
-		cfg.PSK, cfg.HandshakeTimeout = wrongKey, brief
+		haveWrongKey(cfg)
 		l := listen(r, pskOnly.loopback(), cfg)
 		client := sClient(r, l.wire.addr(), pskOnly.sClientFlags(p)...)
 		e, err := serverFails(l)
 		requireExpired(e, err)
 		awaitAlert(client, "user canceled")
-		fails(client)
+		sClientFails(client)
 	})
 }

@@ -22,6 +22,7 @@ type pki struct {
 	client       identity
 	chain        identity // below two intermediate authorities, about 6 KB
 	foreign      identity // of stranger
+	expired      identity
 }
 
 type authority struct {
@@ -60,6 +61,7 @@ func newPKI(t *testing.T) *pki {
 	p.rsa = issue(p.ca.CA, "rsa", certtest.Leaf{RSA: true})
 	p.client = issue(p.ca.CA, "client", certtest.Leaf{})
 	p.foreign = issue(p.stranger.CA, "foreign", certtest.Leaf{})
+	p.expired = issue(p.ca.CA, "expired", certtest.Leaf{Expired: true})
 	below := p.ca.Intermediate(t, "one", 2000).Intermediate(t, "two", 2000)
 	p.chain = issue(below, "chain", certtest.Leaf{Padding: 1000})
 	return p

@@ -42,7 +42,7 @@ func TestClientQtRefusals(t *testing.T) {
 	refusal("wrong psk: no session", func(r *row) {
 		server, addr := qtServer(r, pskOnly.loopback(), pskOnly.qtServerFlags(p)...)
 		cfg := pskOnly.clientConfig(r, p)
-		cfg.PSK, cfg.HandshakeTimeout = wrongKey, brief
+		haveWrongKey(cfg)
 		e := connect(r, addr, cfg)
 		requireExpired(e, clientFails(e))
 		server.never(`^CONNECTED`)
@@ -82,7 +82,7 @@ func TestServerQtRefusals(t *testing.T) {
 	})
 	refusal("wrong psk: we give up and say so", func(r *row) {
 		cfg := pskOnly.serverConfig(r, p)
-		cfg.PSK, cfg.HandshakeTimeout = wrongKey, brief
+		haveWrongKey(cfg)
 		l := listen(r, pskOnly.loopback(), cfg)
 		client := qtClient(r, l.wire.addr(), pskOnly.qtClientFlags(p)...)
 		e, err := serverFails(l)

@@ -29,8 +29,13 @@ func wrongKey(psk *dtls.PSK) error {
 // cannot decrypt, so that a wrong key looks like a lossy network.
 const brief = time.Second
 
-// OpenSSL's X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY and X509_V_ERR_HOSTNAME_MISMATCH.
+// haveWrongKey changes a Config to have a key that the peer has not.
+func haveWrongKey(cfg *dtls.Config) { cfg.PSK, cfg.HandshakeTimeout = wrongKey, brief }
+
+// OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY and
+// X509_V_ERR_HOSTNAME_MISMATCH.
 const (
+	hasExpired    = 10
 	unknownIssuer = 20
 	wrongName     = 62
 )
@@ -60,12 +65,18 @@ func requireAlert(e *endpoint, err error, name string) {
 	require.Equal(r, dtls.ErrTLSFatal, e.DTLSError())
 }
 
-// requireExpired checks that our side has given up a handshake that went nowhere.
-func requireExpired(e *endpoint, err error) {
-	r := e.r
+// requireTooLong checks that our side has given up a handshake that went nowhere.
+func requireTooLong(r *row, err error) {
 	r.Helper()
 	require.ErrorIs(r, err, dtls.ErrTLSFatal)
 	require.ErrorIs(r, err, os.ErrDeadlineExceeded)
+}
+
+// requireExpired checks that an association of ours has given up a handshake that went nowhere.
+func requireExpired(e *endpoint, err error) {
+	r := e.r
+	r.Helper()
+	requireTooLong(r, err)
 	require.Equal(r, dtls.HandshakeNotStarted, e.HandshakeState())
 }
 

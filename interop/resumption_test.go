@@ -73,6 +73,28 @@ func TestServerOpenSSLResumption(t *testing.T) {
 	}
 }
 
+// TestListenOpenSSLResumption has openssl s_client come back to our Listen.
+func TestListenOpenSSLResumption(t *testing.T) {
+	p := newPKI(t)
+	for _, s := range resumptions {
+		check(t, sClientName, listenName, s.what, func(r *row) {
+			l, file := open(r, s.loopback(), s.listenConfig(r, p)), filepath.Join(r.TempDir(), "session")
+			visit := func(resumed bool, word, flag string) {
+				r.Helper()
+				c, client := s.acceptSClient(l, p, l.tap(), flag, file)
+				requireResumed(c, resumed)
+				client.await(`^` + word + `, .*, Cipher is ` + s.suite + `$`)
+				converse(c, client)
+				client.say("Q")
+				c.expectClose()
+				require.Zero(r, client.exit())
+			}
+			visit(false, "New", "-sess_out")
+			visit(true, "Reused", "-sess_in")
+		})
+	}
+}
+
 // requireResumed checks that our side says whether the handshake has resumed a
 // session, and that the wire says the same: only a full one has a ServerHelloDone.
 func requireResumed(e side, resumed bool) {
