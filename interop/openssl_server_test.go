@@ -20,6 +20,10 @@ var sServerKinds = []struct {
 	{sServerName + " -listen", []string{"-listen"}},
 }
 
+// sServerCloses is for the end by the server: told to quit, s_server closes its socket
+// before it sends close_notify, but for DTLS 1.0.
+var sServerCloses = scenario{what: "the server closes, DTLS 1.0", suite: ecdsaAES128SHA, insecure: true, dtls10: true, cookie: true}
+
 // TestClientOpenSSL has our client speak to openssl s_server.
 func TestClientOpenSSL(t *testing.T) {
 	p := newPKI(t)
@@ -34,10 +38,8 @@ func TestClientOpenSSL(t *testing.T) {
 				require.Zero(r, server.exit())
 			})
 		}
-		// Told to quit, s_server closes its socket before it sends close_notify, but for DTLS 1.0.
-		closing := scenario{what: "the server closes, DTLS 1.0", suite: ecdsaAES128SHA, insecure: true, dtls10: true, cookie: true}
-		check(t, closing.opensslName(kind.name), "our client", closing.what, func(r *row) {
-			e, server := closing.clientToOpenSSL(r, p, kind.flags...)
+		check(t, sServerCloses.opensslName(kind.name), "our client", sServerCloses.what, func(r *row) {
+			e, server := sServerCloses.clientToOpenSSL(r, p, kind.flags...)
 			converse(e, server)
 			server.say("q")
 			e.expectClose()

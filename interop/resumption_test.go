@@ -73,6 +73,37 @@ func TestServerOpenSSLResumption(t *testing.T) {
 	}
 }
 
+// TestDialOpenSSLResumption has our Dial come back to openssl s_server.
+func TestDialOpenSSLResumption(t *testing.T) {
+	p := newPKI(t)
+	for _, kind := range sServerKinds {
+		for _, s := range resumptions {
+			check(t, kind.name, dialName, s.what, func(r *row) {
+				server, addr := sServer(r, s.loopback(), slices.Concat(s.sServerFlags(p), kind.flags, []string{"-naccept", "2"})...)
+				cfg := s.dialConfig(r, p)
+				cfg.ClientSessionCache = dtls.NewLRUClientSessionCache(0)
+				// Of one address, because with -listen the socket of s_server stays connected to it.
+				f := newTap(r, addr, dtls.ClientMode)
+				visit := func(resumed bool) {
+					r.Helper()
+					c := s.dial(r, f, cfg)
+					s.agreeWithSServer(c, server, p)
+					requireResumed(c, resumed)
+					converse(c, server)
+					c.shutdown(true)
+				}
+				visit(false)
+				server.never(`^Reused session-id$`)
+				server.forget()
+				f.rewind(r)
+				visit(true)
+				server.await(`^Reused session-id$`)
+				require.Zero(r, server.exit())
+			})
+		}
+	}
+}
+
 // TestListenOpenSSLResumption has openssl s_client come back to our Listen.
 func TestListenOpenSSLResumption(t *testing.T) {
 	p := newPKI(t)
