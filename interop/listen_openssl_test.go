@@ -16,7 +16,7 @@ func TestListenOpenSSL(t *testing.T) {
 	for _, s := range append(append(scenarios, withALPN), withoutCookies...) {
 		check(t, s.opensslName(sClientName), listenName, s.what, func(r *row) {
 			l := open(r, s.loopback(), s.listenConfig(r, p))
-			c, client := s.acceptSClient(l, p, l.tap())
+			c, client := s.acceptSClient(l, p)
 			converse(c, client)
 			s.requireFits(c)
 			client.say("Q")
@@ -27,7 +27,7 @@ func TestListenOpenSSL(t *testing.T) {
 	}
 	check(t, sClientName, listenName, "we close", func(r *row) {
 		l := open(r, ecdsaOnly.loopback(), ecdsaOnly.listenConfig(r, p))
-		c, client := ecdsaOnly.acceptSClient(l, p, l.tap())
+		c, client := ecdsaOnly.acceptSClient(l, p)
 		converse(c, client)
 		c.shutdown(true)
 		client.await(`^closed$`)
@@ -35,7 +35,7 @@ func TestListenOpenSSL(t *testing.T) {
 	})
 	check(t, sClientName, listenName, "the listener closes", func(r *row) {
 		l := open(r, ecdsaOnly.loopback(), ecdsaOnly.listenConfig(r, p))
-		c, client := ecdsaOnly.acceptSClient(l, p, l.tap())
+		c, client := ecdsaOnly.acceptSClient(l, p)
 		converse(c, client)
 		require.NoError(r, l.Close())
 		c.tape.awaitClose(true)
@@ -44,10 +44,10 @@ func TestListenOpenSSL(t *testing.T) {
 	})
 }
 
-// acceptSClient has s_client come to our listener through a tap, and checks what both say
-// of the session.
-func (s scenario) acceptSClient(l *service, p *pki, f *front, flags ...string) (*connection, *process) {
+// acceptSClient has s_client come to our listener, and checks what both say of the session.
+func (s scenario) acceptSClient(l *service, p *pki, flags ...string) (*connection, *process) {
 	l.r.Helper()
+	f := l.tap()
 	client := sClient(l.r, f.addr(), append(s.sClientFlags(p), flags...)...)
 	c := l.accept(f)
 	s.agreeWithSClient(c, client, p)

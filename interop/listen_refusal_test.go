@@ -102,9 +102,9 @@ func (s scenario) welcome(l *service, accepted <-chan *dtls.Conn, p *pki) {
 func TestListenQtRefusals(t *testing.T) {
 	p := newPKI(t)
 	refusal := func(what string, f func(r *row)) { check(t, qtClientName, listenName, what, f) }
-	refuse := func(r *row, s scenario, cfg *dtls.Config, flags ...string) error {
+	refuse := func(r *row, cfg *dtls.Config, flags ...string) error {
 		r.Helper()
-		l := open(r, s.loopback(), cfg)
+		l := open(r, ecdsaOnly.loopback(), cfg)
 		client := qtClient(r, l.tap().addr(), flags...)
 		err := l.failure()
 		client.await(qtFatal)
@@ -125,17 +125,17 @@ func TestListenQtRefusals(t *testing.T) {
 		client.never(`^CONNECTED`)
 	})
 	refusal("no client certificate: we send handshake_failure", func(r *row) {
-		err := refuse(r, clientToo, clientToo.listenConfig(r, p), ecdsaOnly.qtClientFlags(p)...)
+		err := refuse(r, clientToo.listenConfig(r, p), ecdsaOnly.qtClientFlags(p)...)
 		requireAlertError(r, err, "handshake_failure", false)
 	})
 	refusal("untrusted client: we send unknown_ca", func(r *row) {
-		err := refuse(r, clientToo, clientToo.listenConfig(r, p), append(ecdsaOnly.qtClientFlags(p), qtShowFlags(p.foreign)...)...)
+		err := refuse(r, clientToo.listenConfig(r, p), append(ecdsaOnly.qtClientFlags(p), qtShowFlags(p.foreign)...)...)
 		requireRefusal(r, err, unknownIssuer, "unknown_ca")
 	})
 	refusal("wrong psk: we give up and say so", func(r *row) {
 		cfg := pskOnly.listenConfig(r, p)
 		haveWrongKey(cfg)
-		err := refuse(r, pskOnly, cfg, pskOnly.qtClientFlags(p)...)
+		err := refuse(r, cfg, pskOnly.qtClientFlags(p)...)
 		requireTooLong(r, err)
 	})
 }

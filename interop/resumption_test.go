@@ -112,7 +112,7 @@ func TestListenOpenSSLResumption(t *testing.T) {
 			l, file := open(r, s.loopback(), s.listenConfig(r, p)), filepath.Join(r.TempDir(), "session")
 			visit := func(resumed bool, word, flag string) {
 				r.Helper()
-				c, client := s.acceptSClient(l, p, l.tap(), flag, file)
+				c, client := s.acceptSClient(l, p, flag, file)
 				requireResumed(c, resumed)
 				client.await(`^` + word + `, .*, Cipher is ` + s.suite + `$`)
 				converse(c, client)

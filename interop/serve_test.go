@@ -18,13 +18,12 @@ const serveName = "our Serve"
 // TestServe has clients speak to our Listen by way of its Serve.
 func TestServe(t *testing.T) {
 	p := newPKI(t)
-	scenario := scenario{what: "client certificate", suite: ecdsaAES128, client: true, cookie: true}
-	check(t, sClientName, serveName, scenario.what, func(r *row) {
-		s := serve(open(r, scenario.loopback(), scenario.listenConfig(r, p)))
+	check(t, sClientName, serveName, "client certificate", func(r *row) {
+		s := serve(open(r, clientToo.loopback(), clientToo.listenConfig(r, p)))
 		f := s.tap()
-		client := sClient(r, f.addr(), scenario.sClientFlags(p)...)
+		client := sClient(r, f.addr(), clientToo.sClientFlags(p)...)
 		c := s.connection(f)
-		scenario.agreeWithSClient(c, client, p)
+		clientToo.agreeWithSClient(c, client, p)
 		converse(c, client)
 		client.say("Q")
 		s.expectClosed(c, io.EOF)
@@ -32,9 +31,9 @@ func TestServe(t *testing.T) {
 		require.Zero(r, client.exit())
 	})
 	check(t, sClientName, serveName, "we close", func(r *row) {
-		s := serve(open(r, scenario.loopback(), scenario.listenConfig(r, p)))
+		s := serve(open(r, clientToo.loopback(), clientToo.listenConfig(r, p)))
 		f := s.tap()
-		client := sClient(r, f.addr(), scenario.sClientFlags(p)...)
+		client := sClient(r, f.addr(), clientToo.sClientFlags(p)...)
 		c := s.connection(f)
 		converse(c, client)
 		c.shutdown(true)
@@ -42,12 +41,12 @@ func TestServe(t *testing.T) {
 		client.await(`^closed$`)
 		require.Zero(r, client.exit())
 	})
-	check(t, qtClientName, serveName, scenario.what, func(r *row) {
-		s := serve(open(r, scenario.loopback(), scenario.listenConfig(r, p)))
+	check(t, qtClientName, serveName, "client certificate", func(r *row) {
+		s := serve(open(r, clientToo.loopback(), clientToo.listenConfig(r, p)))
 		f := s.tap()
-		client := qtClient(r, f.addr(), scenario.qtTalkFlags(p)...)
+		client := qtClient(r, f.addr(), clientToo.qtTalkFlags(p)...)
 		c := s.connection(f)
-		scenario.agreeWithQtClient(c, client, p)
+		clientToo.agreeWithQtClient(c, client, p)
 		converseWithClient(c, client)
 		s.expectClosed(c, io.EOF)
 		c.tape.awaitClose(true)
