@@ -93,7 +93,7 @@ func eventually(t testing.TB, why string, what func() bool) {
 
 func TestListener(t *testing.T) {
 	clientCfg, serverCfg := connConfigs(t)
-	for network, address := range map[string]string{"udp": "localhost:0", "udp4": "127.0.0.1:0", "udp6": "[::1]:0"} {
+	for network, address := range map[string]string{"udp": "127.0.0.1:0", "udp4": "127.0.0.1:0", "udp6": "[::1]:0"} {
 		l, err := Listen(network, address, serverCfg)
 		require.NoError(t, err)
 		echoing(t, l)
