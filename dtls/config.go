@@ -211,8 +211,8 @@ type Config struct {
 	// what it asks for, once its address is proven. nil and no error mean this one; an
 	// error ends the handshake with the alert internal_error. The same Config should be
 	// returned for the same question, since each is turned into an OpenSSL context. Of it,
-	// what is about sockets and addresses does not count: Limits, OnConnectionAttempt,
-	// Logger, IdleTimeout, DisableCookieVerification.
+	// what is about sockets, addresses and time does not count: Limits,
+	// OnConnectionAttempt, Logger, IdleTimeout, HandshakeTimeout, DisableCookieVerification.
 	GetConfigForClient func(*ClientHelloInfo) (*Config, error)
 
 	// OnConnectionAttempt is asked by a [Listener] for every ClientHello, before anything is

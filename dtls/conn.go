@@ -31,7 +31,8 @@ import (
 // [Limits.ReceiveQueue] bytes that is full drops what arrives, and
 // [Conn.DatagramsDropped] counts it. None is delivered twice.
 type Conn struct {
-	config   *Config
+	base     *Config // that it was made with
+	config   *Config // the same, or what GetConfigForClient has chosen
 	mode     Mode
 	sock     *udpbatch.Conn
 	peer     netip.AddrPort
@@ -43,31 +44,33 @@ type Conn struct {
 	wmu sync.Mutex // one sender at a time, so that records go out in their order; before mu
 	mu  sync.Mutex // the SSL and all that follows
 
-	ssl      *openssl.SSL // nil before the handshake, and after the end
-	phase    phase
-	begun    bool
-	key      *openssl.CookieKey // that the hello was verified with
-	err      error              // of the end
-	resumer  resumer
-	timer    *time.Timer // of the handshake
-	deadline time.Time   // of the whole handshake; zero: none
-	asked    bool        // VerifyConnection
-	chosen   bool        // GetConfigForClient
-	hellos   [][]byte    // until GetConfigForClient has answered
-	late     error       // the socket's last error, that nobody has been told yet
-	state    sessionState
-	pending  *openssl.Datagrams // decrypted and not read yet
-	next     int                // of pending
-	idle     *time.Timer
-	opened   bool // the handler knows of it
-	told     bool // and of its end
-	quiet    int  // rounds of the idle timer without anything from the peer
-	heard    bool // something authentic, in this round
+	ssl       *openssl.SSL // nil before the handshake, and after the end
+	phase     phase
+	busy      bool               // a function of the program's is called: the SSL must be left alone
+	key       *openssl.CookieKey // that the hello was verified with
+	err       error              // of the end
+	resumer   resumer
+	timer     *time.Timer // of the handshake
+	deadline  time.Time   // of the whole handshake; zero: none
+	asked     bool        // VerifyConnection
+	chosen    bool        // GetConfigForClient
+	hellos    [][]byte    // until GetConfigForClient has answered
+	helloSize int
+	late      error // the socket's last error, that nobody has been told yet
+	state     sessionState
+	pending   *openssl.Datagrams // decrypted and not read yet
+	next      int                // of pending
+	idle      *time.Timer
+	opened    bool // the handler knows of it
+	told      bool // and of its end
+	quiet     int  // rounds of the idle timer without anything from the peer
+	heard     bool // something authentic, in this round
 
 	in       queue
 	readable chan struct{} // holds one token if there may be something to read
 	shaken   chan struct{} // closed when the handshake is over, for better or worse
 	ended    chan struct{} // closed at the end
+	begun    atomic.Bool   // the handshake, or the wait for it
 	open     atomic.Bool   // the handshake is complete and the end has not come
 	closed   atomic.Bool   // Close was called
 	dropped  atomic.Uint64
@@ -90,7 +93,7 @@ const (
 
 func newConn(mode Mode, cfg *Config, sock *udpbatch.Conn, peer netip.AddrPort, local netip.Addr) *Conn {
 	c := &Conn{
-		config: cfg, mode: mode, sock: sock, peer: peer, local: local,
+		base: cfg, config: cfg, mode: mode, sock: sock, peer: peer, local: local,
 		readable: make(chan struct{}, 1), shaken: make(chan struct{}), ended: make(chan struct{}),
 	}
 	c.in.limit = handshakeQueue
@@ -128,6 +131,9 @@ func over(mode Mode, pc net.PacketConn, peer net.Addr, cfg *Config) (*Conn, erro
 	addr, err := sock.Register(peer)
 	if err != nil {
 		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Err: err}
+	}
+	if other, ok := sock.Remote(); ok && other != addr {
+		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Text: "the socket is connected to another peer, " + other.String()}
 	}
 	return newOver(mode, sock, addr, cfg)
 }
@@ -183,17 +189,27 @@ func (c *Conn) handshake(ctx context.Context, op string, first, second *deadline
 	case <-ctx.Done():
 		c.giveUp(ctx.Err())
 		<-c.shaken
+		if !c.completed() {
+			return c.opError(op, ctx.Err())
+		}
 	case <-first.wait():
 		return c.opError(op, os.ErrDeadlineExceeded)
 	case <-second.wait():
 		return c.opError(op, os.ErrDeadlineExceeded)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.phase == phaseOpen || c.state.complete {
+	if c.completed() {
 		return nil
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return c.ending(op)
+}
+
+// completed reports whether the handshake has come to its end, whatever came then.
+func (c *Conn) completed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.complete
 }
 
 // ending returns the error of an operation after the end. It is called with mu held.
@@ -374,6 +390,11 @@ func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return c.opError("close", net.ErrClosed)
 	}
+	defer c.hurry()()
+	if c.listener == nil { // a Write that is under way goes first
+		c.wmu.Lock()
+		defer c.wmu.Unlock()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.farewell()
@@ -388,6 +409,9 @@ func (c *Conn) Close() error {
 
 // farewell tells the peer that the connection ends. It is called with mu held.
 func (c *Conn) farewell() {
+	if c.busy {
+		return
+	}
 	out := takeDatagrams(&outgoing)
 	defer outgoing.Put(out)
 	switch c.phase {

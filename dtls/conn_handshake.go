@@ -1,41 +1,86 @@
 package dtls
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/ossldtls/ossldtls/openssl"
 )
 
 // begin makes a client send its ClientHello and a server wait for one, unless that has
-// been done.
+// been done. It waits for nothing: the socket, and the program's functions, may take
+// their time.
 func (c *Conn) begin() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.phase != phaseNew || c.begun {
-		return
-	}
-	c.begun = true
-	c.startDeadline()
-	if c.mode == ClientMode {
-		if err := c.start(); err != nil {
-			c.end(&Error{Code: ErrTLSInitialization, Op: "handshake", Err: err})
-			return
-		}
-		c.step(nil)
-	} else {
-		c.arm()
-	}
-	if c.listener == nil && c.phase != phaseEnded {
-		go c.receiveOwn()
+	if !c.begun.Swap(true) {
+		go c.run()
 	}
 }
 
+// run is the goroutine of a connection whose socket is its own.
+func (c *Conn) run() {
+	c.mu.Lock()
+	if c.phase == phaseNew {
+		c.startDeadline()
+		c.arm()
+		if c.mode == ClientMode {
+			c.startClient()
+		}
+	}
+	ended := c.phase == phaseEnded
+	c.mu.Unlock()
+	if !ended {
+		c.receiveOwn()
+	}
+}
+
+func (c *Conn) startClient() {
+	if err := c.start(); err != nil {
+		c.end(&Error{Code: ErrTLSInitialization, Op: "handshake", Err: err})
+		return
+	}
+	c.step(nil)
+}
+
+// outside runs a function of the program's without the lock, so that nobody else has to
+// wait for it. The SSL is in use meanwhile: see busy.
+func (c *Conn) outside(f func()) {
+	c.busy = true
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.busy = false
+	}()
+	if c.listener != nil {
+		c.listener.work.lend()
+		defer c.listener.work.giveBack()
+	}
+	f()
+}
+
+// psk asks the program for a pre-shared key, in the middle of an operation of OpenSSL's.
+func (c *Conn) psk() openssl.PSKFunc {
+	ask := c.config.PSK
+	if ask == nil {
+		return nil
+	}
+	return func(psk *openssl.PSK) (err error) {
+		c.outside(func() { err = ask(psk) })
+		if c.phase == phaseEnded {
+			return errEndedMeanwhile
+		}
+		return err
+	}
+}
+
+var errEndedMeanwhile = errors.New("dtls: the connection has ended meanwhile")
+
 func (c *Conn) startDeadline() {
-	if d := c.config.handshakeTimeout(); d > 0 {
+	if d := c.base.handshakeTimeout(); d > 0 {
 		c.deadline = time.Now().Add(d)
 	}
 }
@@ -48,10 +93,10 @@ func (c *Conn) start() error {
 	}
 	name := ""
 	if c.mode == ClientMode {
-		name = cmp.Or(c.config.ServerName, c.name, c.peer.Addr().WithZone("").String())
+		name = hostName(cmp.Or(c.config.ServerName, c.name, c.peer.Addr().WithZone("").String()))
 	}
 	c.resumer = newResumer(c.mode, c.config, name, c.peer)
-	ssl, err := openssl.NewSSL(ctx, c.config.PSK)
+	ssl, err := openssl.NewSSL(ctx, c.psk())
 	if err != nil {
 		return err
 	}
@@ -82,9 +127,6 @@ func (c *Conn) greet(datagram []byte) {
 		c.end(&Error{Code: ErrTLSInitialization, Op: "handshake", Err: err})
 		return
 	}
-	if c.config.GetConfigForClient != nil {
-		c.hellos = append(c.hellos, append([]byte(nil), datagram...))
-	}
 	if c.config.DisableCookieVerification {
 		c.step(datagram)
 		return
@@ -93,6 +135,7 @@ func (c *Conn) greet(datagram []byte) {
 		c.end(&Error{Code: ErrTLSFatal, Op: "handshake", Text: "a ClientHello with a valid cookie was expected"})
 		return
 	}
+	c.remember(datagram)
 	c.step(nil)
 }
 
@@ -107,33 +150,59 @@ func (c *Conn) listen(datagram []byte) bool {
 // step gives OpenSSL a datagram of the handshake, or nil to begin or to go on, and does
 // what comes of it. It is called with mu held.
 func (c *Conn) step(datagram []byte) {
-	if c.hellos != nil && datagram != nil && len(c.hellos) < maxHellos {
-		c.hellos = append(c.hellos, append([]byte(nil), datagram...))
+	if datagram != nil {
+		c.remember(datagram)
+	}
+	if c.phase == phaseEnded {
+		return
 	}
 	out := takeDatagrams(&outgoing)
 	defer outgoing.Put(out)
-	_, err := c.ssl.DoHandshake(datagram, out)
-	c.stepped(out, err)
+	ssl := c.ssl
+	_, err := ssl.DoHandshake(datagram, out)
+	c.stepped(ssl, out, err)
 }
 
-// maxHellos bounds what is kept of a ClientHello in fragments.
-const maxHellos = 16
+// remember keeps the datagrams of a ClientHello until GetConfigForClient has answered.
+func (c *Conn) remember(datagram []byte) {
+	if c.config.GetConfigForClient == nil || c.chosen {
+		return
+	}
+	if c.helloSize += len(datagram); c.helloSize > maxHello {
+		c.end(&Error{Code: ErrTLSFatal, Op: "handshake", Text: "the ClientHello is too long"})
+		return
+	}
+	c.hellos = append(c.hellos, bytes.Clone(datagram))
+}
 
-func (c *Conn) stepped(out *openssl.Datagrams, err error) {
-	if lines := c.ssl.TakeKeyLog(); lines != nil {
+// maxHello bounds a ClientHello with the headers of its fragments, in bytes.
+const maxHello = 48 << 10
+
+// stepped does what comes of an operation with the SSL. It is called with mu held.
+func (c *Conn) stepped(ssl *openssl.SSL, out *openssl.Datagrams, err error) {
+	if c.phase == phaseEnded { // while a function of the program's was asked
+		ssl.Close()
+		return
+	}
+	if lines := ssl.TakeKeyLog(); lines != nil {
 		_, _ = c.config.KeyLogWriter.Write(lines)
 	}
-	if info, paused := c.ssl.ClientHello(); err == nil && paused {
+	if info, paused := ssl.ClientHello(); err == nil && paused {
 		_ = c.send(out)
 		c.choose(info)
 		return
 	}
-	if err == nil && !c.asked && c.ssl.Protected() {
+	if err == nil && !c.asked && ssl.Protected() {
 		c.asked = true
-		if alert, refused := c.ask(); refused != nil {
+		alert, refused := c.ask()
+		if c.phase == phaseEnded {
+			ssl.Close()
+			return
+		}
+		if refused != nil {
 			// What was held back is dropped: the peer still reads in epoch 0.
 			out.Reset()
-			_ = c.ssl.Abort(alert, true, out)
+			_ = ssl.Abort(alert, true, out)
 			_ = c.send(out)
 			c.end(refusal(ErrPeerVerification, alert, refused))
 			return
@@ -145,7 +214,7 @@ func (c *Conn) stepped(out *openssl.Datagrams, err error) {
 	switch {
 	case err != nil:
 		c.end(c.failure("handshake", err))
-	case c.ssl.HandshakeDone():
+	case ssl.HandshakeDone():
 		c.complete()
 	default:
 		c.arm()
@@ -162,7 +231,10 @@ func (c *Conn) ask() (Alert, error) {
 		return 0, nil
 	}
 	c.state.take(c.ssl)
-	return openssl.AlertBadCertificate, c.config.VerifyConnection(c.state.public())
+	state := c.state.public()
+	var err error
+	c.outside(func() { err = c.config.VerifyConnection(state) })
+	return openssl.AlertBadCertificate, err
 }
 
 // choose asks the program for the Config of this client and goes on with it.
@@ -172,9 +244,18 @@ func (c *Conn) choose(info openssl.ClientHello) {
 		return
 	}
 	c.chosen = true
-	cfg, err := c.config.GetConfigForClient(&ClientHelloInfo{
-		ServerName: info.ServerName, SupportedProtos: info.ALPNProtos, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr(),
+	var cfg *Config
+	var err error
+	ssl, ask := c.ssl, c.config.GetConfigForClient
+	c.outside(func() {
+		cfg, err = ask(&ClientHelloInfo{
+			ServerName: info.ServerName, SupportedProtos: info.ALPNProtos, RemoteAddr: c.RemoteAddr(), LocalAddr: c.LocalAddr(),
+		})
 	})
+	if c.phase == phaseEnded {
+		ssl.Close()
+		return
+	}
 	hellos := c.hellos
 	c.hellos = nil
 	if err == nil && cfg != nil && cfg != c.config {
@@ -182,7 +263,7 @@ func (c *Conn) choose(info openssl.ClientHello) {
 	} else if err == nil {
 		c.step(nil)
 	}
-	if err != nil {
+	if err != nil && c.phase != phaseEnded {
 		out := takeDatagrams(&outgoing)
 		defer outgoing.Put(out)
 		_ = c.ssl.Abort(alertInternalError, true, out)
@@ -203,7 +284,7 @@ func (c *Conn) startOver(cfg *Config, hellos [][]byte) error {
 		return err
 	}
 	old.Close()
-	if !before.DisableCookieVerification {
+	if !c.base.DisableCookieVerification {
 		if !c.listen(hellos[0]) {
 			return errors.New("the ClientHello is not accepted any more")
 		}
@@ -220,18 +301,22 @@ func (c *Conn) startOver(cfg *Config, hellos [][]byte) error {
 // complete ends the handshake. It is called with mu held.
 func (c *Conn) complete() {
 	c.stopTimer()
+	if c.listener != nil && !c.listener.enter(c) {
+		c.end(errAbandoned)
+		return
+	}
 	c.phase, c.late = phaseOpen, nil
 	c.state.take(c.ssl)
 	c.state.complete = true
 	c.resumer.keep(c.ssl)
-	c.in.setLimit(c.config.Limits.receiveQueue())
+	c.in.setLimit(c.base.Limits.receiveQueue())
 	c.open.Store(true)
 	close(c.shaken)
-	if c.listener != nil {
-		c.listener.completed(c)
-	}
 	c.startIdle()
 	c.decrypt(nil) // what came with the end of the handshake
+	if c.listener != nil {
+		c.listener.announce(c)
+	}
 	c.notify()
 }
 
@@ -247,10 +332,10 @@ func (c *Conn) end(err error) {
 	if c.idle != nil {
 		c.idle.Stop()
 	}
-	if c.ssl != nil {
+	if c.ssl != nil && !c.busy { // or whoever uses it closes it
 		c.ssl.Close()
-		c.ssl = nil
 	}
+	c.ssl = nil
 	c.hellos = nil
 	c.in.close()
 	c.readDeadline.stop() // nobody waits any more
@@ -303,16 +388,21 @@ func (c *Conn) onTimer() {
 	case c.phase != phaseNew && c.phase != phaseShaking:
 	case !c.deadline.IsZero() && !time.Now().Before(c.deadline):
 		c.farewell()
-		text := "the handshake took longer than " + c.config.handshakeTimeout().String()
+		text := "the handshake took longer than " + c.base.handshakeTimeout().String()
 		if c.late != nil {
 			text += "; the socket's last error was: " + c.late.Error()
 		}
 		c.end(&Error{Code: ErrTLSFatal, Op: "handshake", Text: text, Err: os.ErrDeadlineExceeded})
+	case c.busy:
+		if !c.deadline.IsZero() { // flights have to wait, the end does not
+			c.timer.Reset(time.Until(c.deadline))
+		}
 	case c.ssl != nil:
 		out := takeDatagrams(&outgoing)
 		defer outgoing.Put(out)
-		_, err := c.ssl.HandleTimeout(out)
-		c.stepped(out, err)
+		ssl := c.ssl
+		_, err := ssl.HandleTimeout(out)
+		c.stepped(ssl, out, err)
 	default:
 		c.arm()
 	}
@@ -320,6 +410,7 @@ func (c *Conn) onTimer() {
 
 // giveUp ends a handshake for a reason of the caller's.
 func (c *Conn) giveUp(err error) {
+	defer c.hurry()()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.phase == phaseNew || c.phase == phaseShaking {
@@ -327,3 +418,20 @@ func (c *Conn) giveUp(err error) {
 		c.end(err)
 	}
 }
+
+// hurry keeps a socket that waits from delaying the end of its connection: after a while
+// it is closed. The function that it returns says that nothing waits any more.
+func (c *Conn) hurry() (done func()) {
+	if c.listener != nil {
+		return func() {}
+	}
+	_ = c.sock.SetWriteDeadline(time.Now().Add(closeGrace))
+	timer := time.AfterFunc(2*closeGrace, func() { _ = c.sock.Close() })
+	return func() { timer.Stop() }
+}
+
+const closeGrace = 100 * time.Millisecond
+
+// hostName returns a name as certificates have it: without the dot that ends a name that
+// is not relative.
+func hostName(name string) string { return strings.TrimSuffix(name, ".") }

@@ -3,6 +3,7 @@ package dtls
 import (
 	"errors"
 	"io"
+	"os"
 	"time"
 
 	"github.com/ossldtls/ossldtls/internal/udpbatch"
@@ -16,15 +17,13 @@ func (c *Conn) receiveOwn() {
 		n, err := c.sock.ReadBatch(packets)
 		if err != nil && !udpbatch.Passing(err) {
 			c.mu.Lock()
+			c.catchUp(nil)
 			c.end(&Error{Code: ErrUnderlyingSocket, Op: "read", Err: err})
 			c.mu.Unlock()
 			return
 		}
 		if err != nil {
-			// The next Write tells; a handshake that takes too long does too.
-			c.mu.Lock()
-			c.late = err
-			c.mu.Unlock()
+			c.passed(err)
 		}
 		for _, p := range packets[:n] {
 			if p.Peer == c.peer {
@@ -32,6 +31,18 @@ func (c *Conn) receiveOwn() {
 			}
 		}
 	}
+}
+
+// passed notes an error of the socket's that is not the end. The next Write tells it, and
+// a handshake that takes too long.
+func (c *Conn) passed(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) { // somebody has set one on the socket
+		_ = c.sock.SetReadDeadline(time.Time{})
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.late = err
 }
 
 // receive takes a datagram from the peer, on the goroutine that reads the socket.
@@ -54,7 +65,7 @@ func (c *Conn) receive(datagram []byte) {
 
 // keep puts a datagram into the queue.
 func (c *Conn) keep(datagram []byte) {
-	if !c.in.push(datagram) {
+	if !c.in.push(datagram, 0) {
 		c.drop()
 		return
 	}
@@ -66,6 +77,7 @@ func (c *Conn) drop() {
 	c.dropped.Add(1)
 	if c.listener != nil {
 		c.listener.counts.droppedQueue.Add(1)
+		c.listener.note(c.peer, "dtls: datagram dropped: the queue is full")
 	}
 }
 
@@ -93,7 +105,7 @@ func (c *Conn) meet(datagram []byte) {
 // messages that are repeated and alerts do not wait until somebody reads. It is called
 // with mu held.
 func (c *Conn) catchUp(datagram []byte) {
-	for {
+	for c.phase == phaseOpen {
 		p, _ := c.in.pop()
 		if p == nil {
 			break
@@ -114,8 +126,12 @@ func (c *Conn) catchUp(datagram []byte) {
 // full reports whether more is pending already than the queue may hold: a peer must not
 // fill the memory by what it has decrypted for it.
 func (c *Conn) full() bool {
-	return c.pending != nil && len(c.pending.Bytes()) >= c.in.capacity()
+	return c.pending != nil && len(c.pending.Bytes())+pendingCost*c.pending.Len() >= c.in.capacity()
 }
+
+// pendingCost is what a decrypted datagram counts with beside its bytes, so that empty
+// ones count too.
+const pendingCost = 512
 
 // decrypt decrypts a datagram, or what OpenSSL has kept if it is nil, and does what
 // comes of it. It is called with mu held.

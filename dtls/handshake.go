@@ -118,9 +118,9 @@ func (a *Association) open() error {
 func (a *Association) nameToVerify() string {
 	switch {
 	case a.name != "" || a.mode == ServerMode:
-		return a.name
+		return hostName(a.name)
 	case a.config.ServerName != "":
-		return a.config.ServerName
+		return hostName(a.config.ServerName)
 	}
 	return a.peer.Addr().Unmap().WithZone("").String()
 }

@@ -39,6 +39,7 @@ type Listener struct {
 	empty   chan struct{} // closed when closing and no connection is left
 
 	waiting chan struct{} // holds one token if ready may have something
+	leaving chan struct{} // closed by Close and Shutdown
 	done    chan struct{} // closed by Close
 	closed  sync.Once
 	work    workers
@@ -105,7 +106,7 @@ func NewListener(pc net.PacketConn, cfg *Config) (*Listener, error) {
 	}
 	l := &Listener{
 		config: cfg, sock: sock, conns: map[remote]*Conn{}, heirs: map[remote]*Conn{}, perAddr: map[netip.Addr]int{},
-		waiting: make(chan struct{}, 1), done: make(chan struct{}), empty: make(chan struct{}),
+		waiting: make(chan struct{}, 1), leaving: make(chan struct{}), done: make(chan struct{}), empty: make(chan struct{}),
 	}
 	if !cfg.DisableCookieVerification {
 		if l.verify, err = verifier.New(); err != nil {
@@ -123,11 +124,12 @@ func NewListener(pc net.PacketConn, cfg *Config) (*Listener, error) {
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		if c := l.next(); c != nil {
+			c.taken.Store(true)
 			return c, nil
 		}
 		select {
 		case <-l.waiting:
-		case <-l.done:
+		case <-l.leaving:
 			return nil, l.opError("accept", l.reason())
 		}
 	}
@@ -197,6 +199,7 @@ func (l *Listener) Close() error {
 }
 
 func (l *Listener) stop() {
+	_ = l.sock.SetWriteDeadline(time.Now().Add(closeGrace)) // a socket that waits must not delay the end
 	l.refuseNew()
 	close(l.done)
 	for _, c := range l.all() {
@@ -217,6 +220,7 @@ func (l *Listener) refuseNew() {
 		return
 	}
 	l.closing = true
+	close(l.leaving)
 	var ends []*Conn
 	for _, c := range l.conns {
 		if !c.accepted {
@@ -258,9 +262,10 @@ func (l *Listener) all() []*Conn {
 	return all
 }
 
-// Shutdown lets nobody in any more, waits until the connections that were accepted
+// Shutdown lets nobody in any more, so that Accept and Serve return, waits until the connections that were accepted
 // have ended or the context has, then does what Close does and waits for handlers under
-// way. It returns the context's error if it has cut something short.
+// way: it must not be called by one of them. It returns the context's error if it has cut
+// something short.
 func (l *Listener) Shutdown(ctx context.Context) error {
 	l.refuseNew()
 	var err error

@@ -1,9 +1,13 @@
 package dtls
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/ossldtls/ossldtls/internal/udpbatch"
 	"github.com/ossldtls/ossldtls/openssl"
@@ -12,6 +16,8 @@ import (
 // inListener is what a listener knows of its connection; its mu guards it.
 type inListener struct {
 	remote   remote
+	taken    atomic.Bool      // Accept has returned it: a handler leaves it alone
+	stale    atomic.Bool      // the peer has begun another handshake
 	random   [randomSize]byte // of the ClientHello that has begun it
 	slot     bool             // counts as half open
 	accepted bool             // the program has it
@@ -28,6 +34,9 @@ func (l *Listener) receiveLoop() {
 		if err != nil && !udpbatch.Passing(err) {
 			l.fail(err)
 			return
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) { // somebody has set one on the socket
+			_ = l.sock.SetReadDeadline(time.Time{})
 		}
 		for i := range packets[:n] {
 			l.receive(&packets[i], &reply)
@@ -51,7 +60,7 @@ func (l *Listener) fail(err error) {
 // somebody who can tell.
 func (l *Listener) receive(p *udpbatch.Packet, reply *[]byte) {
 	if _, _, ok := record(p.Data); !ok {
-		l.counts.droppedUnknown.Add(1)
+		l.dropUnknown(p.Peer)
 		return
 	}
 	who := remote{p.Peer, p.Local}
@@ -66,53 +75,67 @@ func (l *Listener) receive(p *udpbatch.Packet, reply *[]byte) {
 		l.stranger(who, h, p.Data, reply)
 		return
 	}
-	switch {
-	case c == nil:
-		l.counts.droppedUnknown.Add(1)
-	case heir != nil && !isData(p.Data):
+	if c == nil {
+		l.dropUnknown(p.Peer)
+		return
+	}
+	// Whose it is only the keys can tell: each of the two drops what is not its own.
+	c.deliver(p.Data)
+	if heir != nil {
 		heir.deliver(p.Data)
-	default:
-		c.deliver(p.Data)
 	}
 }
 
 // deliver puts a datagram into the connection's queue and calls whoever handles it.
+// Handshake messages and alerts have a reserve there, so that a queue which nobody
+// reads does not keep them out.
 func (c *Conn) deliver(datagram []byte) {
-	if !c.in.push(datagram) {
+	data := isData(datagram)
+	reserve := 0
+	if !data {
+		reserve = handshakeQueue
+	}
+	if !c.in.push(datagram, reserve) {
 		c.drop()
 		return
 	}
-	if c.open.Load() && isData(datagram) && c.listener.handler.Load() == nil {
+	if data && c.open.Load() && !c.handled() {
 		c.notify()
 		return
 	}
 	c.listener.work.add(c)
 }
 
+// handled reports whether a handler gets the connection's datagrams.
+func (c *Conn) handled() bool { return c.listener.handler.Load() != nil && !c.taken.Load() }
+
 // stranger handles a ClientHello that is not one of a connection that there is.
 func (l *Listener) stranger(who remote, h hello, datagram []byte, reply *[]byte) {
 	if allow := l.config.OnConnectionAttempt; allow != nil && allow(net.UDPAddrFromAddrPort(who.peer)) != nil {
 		l.counts.refused.Add(1)
+		l.note(who.peer, "dtls: attempt refused")
 		return
 	}
 	var key *openssl.CookieKey
 	if l.verify != nil {
 		answer, verified, err := l.verify.Verify((*reply)[:0], datagram, who.peer)
 		if err != nil {
-			l.counts.droppedUnknown.Add(1)
+			l.dropUnknown(who.peer)
 			return
 		}
 		*reply = answer
 		if len(answer) > 0 {
 			l.counts.cookiesSent.Add(1)
+			l.note(who.peer, "dtls: cookie sent")
 			_ = l.sock.WriteTo(answer, who.peer, who.local) // lost, as datagrams may be
 		}
 		if !verified {
 			switch {
 			case len(answer) == 0: // OpenSSL makes nothing of it
-				l.counts.droppedUnknown.Add(1)
+				l.dropUnknown(who.peer)
 			case h.hasCookie:
 				l.counts.cookiesRejected.Add(1)
+				l.note(who.peer, "dtls: cookie rejected")
 			}
 			return
 		}
@@ -131,10 +154,12 @@ func (l *Listener) admit(who remote, h hello, datagram []byte, key *openssl.Cook
 	if !l.hasRoom(who, old) {
 		l.mu.Unlock()
 		l.counts.droppedLimit.Add(1)
+		l.note(who.peer, "dtls: no place for it within the limits")
 		return
 	}
 	c := newConn(ServerMode, l.config, l.sock, who.peer, who.local)
-	c.listener, c.remote, c.random, c.key, c.begun = l, who, h.random, key, true
+	c.listener, c.remote, c.random, c.key = l, who, h.random, key
+	c.begun.Store(true)
 	if current := l.conns[who]; current != nil && current != old {
 		l.heirs[who] = c
 	} else {
@@ -144,10 +169,11 @@ func (l *Listener) admit(who remote, h hello, datagram []byte, key *openssl.Cook
 	l.half++
 	l.perAddr[subnet(who.peer)]++
 	l.mu.Unlock()
-	c.in.push(datagram)
+	c.in.push(datagram, 0)
 	l.work.add(c)
-	if old != nil {
-		old.abandon() // in a handshake that its peer does not go on with
+	if old != nil { // in a handshake that its peer does not go on with
+		old.stale.Store(true)
+		l.work.add(old)
 	}
 }
 
@@ -158,8 +184,10 @@ func (l *Listener) hasRoom(who remote, old *Conn) bool {
 		gone = 1
 	}
 	limits := l.config.Limits
+	// One that comes back takes the place of its old connection.
+	known := l.conns[who] != nil
 	return !l.closing && l.half-gone < limits.halfOpen() && l.perAddr[subnet(who.peer)]-gone < limits.halfOpenPerAddress() &&
-		(limits.Connections == 0 || len(l.conns)+len(l.heirs)-gone < limits.Connections)
+		(limits.Connections == 0 || known || len(l.conns) < limits.Connections)
 }
 
 // subnet is what one peer is taken to be able to choose freely.
@@ -186,30 +214,39 @@ func (l *Listener) release(c *Conn) {
 	}
 }
 
-// completed is called by a connection whose handshake is complete, with its mu held.
-func (l *Listener) completed(c *Conn) {
-	l.counts.completed.Add(1)
-	l.log(c, "dtls: connected")
+// enter is called by a connection whose handshake is complete, with its mu held. It
+// reports false if the peer has begun another one in its place.
+func (l *Listener) enter(c *Conn) bool {
 	l.mu.Lock()
-	l.open++
-	var old *Conn
-	if l.heirs[c.remote] == c {
-		old = l.conns[c.remote]
+	defer l.mu.Unlock()
+	switch {
+	case l.heirs[c.remote] == c:
+		if old := l.conns[c.remote]; old != nil {
+			l.counts.replaced.Add(1)
+			go old.replaced()
+		}
 		delete(l.heirs, c.remote)
 		l.conns[c.remote] = c
+	case l.conns[c.remote] != c:
+		return false
 	}
+	l.open++
+	l.counts.completed.Add(1)
+	return true
+}
+
+// announce gives a connection that is complete to whoever waits for it.
+func (l *Listener) announce(c *Conn) {
+	l.log(c, "dtls: connected")
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch {
 	case l.closing:
 	case l.handler.Load() != nil:
 		l.release(c)
-	default:
+	case c.phase == phaseOpen || c.pending != nil:
 		l.ready = append(l.ready, c)
 		l.wake()
-	}
-	l.mu.Unlock()
-	if old != nil {
-		l.counts.replaced.Add(1)
-		go old.replaced()
 	}
 }
 

@@ -53,15 +53,16 @@ type queue struct {
 	closed      bool
 }
 
-// push keeps a copy of a datagram, and reports false if there is no room for it.
-func (q *queue) push(datagram []byte) bool {
+// push keeps a copy of a datagram, and reports false if there is no room for it within
+// the limit and the reserve, in bytes.
+func (q *queue) push(datagram []byte, reserve int) bool {
 	size := smallPacket
 	if len(datagram) > smallPacket {
 		size = largePacket
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || len(datagram) > largePacket || q.first != nil && q.size+size > q.limit {
+	if q.closed || len(datagram) > largePacket || q.first != nil && q.size+size > q.limit+reserve {
 		return false
 	}
 	p := newPacket(datagram)

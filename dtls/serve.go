@@ -17,9 +17,10 @@ type Handler struct {
 }
 
 // Serve hands every datagram of every peer to the handler, without a goroutine for
-// each connection, until the listener is closed. Then it returns an error that
-// net.ErrClosed matches, or that of the socket. Connections are the handler's: Accept
-// returns none from now on, and their Read must not be called. It fails with
+// each connection, until Close or Shutdown. Then it returns an error that net.ErrClosed
+// matches, or that of the socket. Connections are the handler's, but for those that
+// Accept has returned before: Accept returns none from now on, and their Read must not be
+// called. It fails with
 // [ErrInvalidOperation] if it is called twice, and with [ErrInvalidInputParameters]
 // without a function for datagrams.
 func (l *Listener) Serve(handler Handler) error {
@@ -34,18 +35,25 @@ func (l *Listener) Serve(handler Handler) error {
 	for c := l.next(); c != nil; c = l.next() { // complete already
 		l.work.add(c)
 	}
-	<-l.done
+	<-l.leaving
 	return l.opError(op, l.reason())
 }
 
-// serve is a worker's turn with a connection.
-func (c *Conn) serve() {
+// turn is how many datagrams a connection may have handled before it is another's turn.
+const turn = 32
+
+// serve is a worker's turn with a connection. It reports whether more is to be done.
+func (c *Conn) serve() (more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.phase == phaseNew || c.phase == phaseShaking {
+		if c.stale.Load() {
+			c.end(errAbandoned)
+			return false
+		}
 		p, _ := c.in.pop()
 		if p == nil {
-			return
+			return false
 		}
 		if c.phase == phaseNew {
 			c.greet(p.data)
@@ -54,14 +62,18 @@ func (c *Conn) serve() {
 		}
 		p.free()
 	}
-	handler := c.listener.handler.Load()
-	if handler == nil {
+	switch {
+	case !c.handled():
 		c.catchUp(nil)
-		return
+		return false
+	case !c.state.complete:
+		return false // it has failed
 	}
-	if !c.state.complete {
-		return // it has failed
-	}
+	return c.attend(c.listener.handler.Load())
+}
+
+// attend lets a handler have its turn. It is called with mu held.
+func (c *Conn) attend(handler *Handler) (more bool) {
 	if !c.opened {
 		c.opened = true
 		c.call(func() {
@@ -70,8 +82,14 @@ func (c *Conn) serve() {
 			}
 		})
 	}
-	for c.fill() {
+	for range turn {
+		if !c.fill() {
+			break
+		}
 		c.hand(handler)
+	}
+	if !c.in.empty() || c.pending != nil {
+		return true
 	}
 	if c.phase == phaseEnded && !c.told {
 		c.told = true
@@ -82,6 +100,7 @@ func (c *Conn) serve() {
 			}
 		})
 	}
+	return false
 }
 
 // hand gives what is decrypted to the handler. Both are called with mu held, which the
@@ -105,18 +124,10 @@ func (c *Conn) call(f func()) {
 
 var errAbandoned = errors.New("dtls: the peer has begun another handshake")
 
-// abandon ends a handshake that its peer has given up for another one.
-func (c *Conn) abandon() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.phase == phaseNew || c.phase == phaseShaking {
-		c.end(errAbandoned)
-	}
-}
-
 // replaced ends a connection whose peer has made another one.
 func (c *Conn) replaced() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.catchUp(nil) // what has arrived is not lost
 	c.end(ErrReplaced)
 }

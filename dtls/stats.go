@@ -3,6 +3,7 @@ package dtls
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 )
 
@@ -16,7 +17,7 @@ type Stats struct {
 	CookiesRejected uint64 // ClientHellos with a cookie that was not right
 
 	HandshakesCompleted uint64 // also of those that have ended since
-	HandshakesFailed    uint64 // for any reason, also that the peer did not go on
+	HandshakesFailed    uint64 // but for those that Close or the peer's starting anew has ended
 	Replaced            uint64 // connections whose peer came back on the same port
 
 	AttemptsRefused uint64 // by OnConnectionAttempt
@@ -51,6 +52,18 @@ func (l *Listener) log(c *Conn, event string, attrs ...slog.Attr) {
 		return
 	}
 	logger.LogAttrs(context.Background(), slog.LevelDebug, event, append(attrs, slog.String("peer", c.peer.String()))...)
+}
+
+// note tells the logger of something that concerns no connection.
+func (l *Listener) note(peer netip.AddrPort, event string) {
+	if logger := l.config.Logger; logger != nil && logger.Enabled(context.Background(), slog.LevelDebug) {
+		logger.LogAttrs(context.Background(), slog.LevelDebug, event, slog.String("peer", peer.String()))
+	}
+}
+
+func (l *Listener) dropUnknown(peer netip.AddrPort) {
+	l.counts.droppedUnknown.Add(1)
+	l.note(peer, "dtls: datagram dropped: of nobody known")
 }
 
 func (l *Listener) logError(c *Conn, event string, err error) {

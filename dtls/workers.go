@@ -16,6 +16,8 @@ type workers struct {
 	mu      sync.Mutex
 	some    sync.Cond
 	queue   []*Conn
+	alive   int // of the goroutines
+	wanted  int
 	stopped bool
 	running sync.WaitGroup
 }
@@ -26,10 +28,36 @@ const minWorkers = 4
 
 func (w *workers) start() {
 	w.some.L = &w.mu
-	for range max(minWorkers, runtime.GOMAXPROCS(0)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wanted = max(minWorkers, runtime.GOMAXPROCS(0))
+	w.hire()
+}
+
+// hire starts the goroutines that are missing. It is called with mu held.
+func (w *workers) hire() {
+	for w.alive < w.wanted {
+		w.alive++
 		w.running.Add(1)
 		go w.run()
 	}
+}
+
+// lend tells that a worker is going to call a function of the program's in the middle of
+// a handshake, which may take its time: another takes its place.
+func (w *workers) lend() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wanted++
+	if !w.stopped && len(w.queue) > 0 {
+		w.hire()
+	}
+}
+
+func (w *workers) giveBack() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wanted--
 }
 
 // add has a connection looked at, soon.
@@ -43,6 +71,7 @@ func (w *workers) add(c *Conn) {
 	default:
 		c.task.queued = true
 		w.queue = append(w.queue, c)
+		w.hire() // if one was lent and nothing was to be done then
 		w.some.Signal()
 	}
 }
@@ -55,7 +84,9 @@ func (w *workers) run() {
 		for len(w.queue) == 0 && !w.stopped {
 			w.some.Wait()
 		}
-		if len(w.queue) == 0 {
+		if len(w.queue) == 0 || w.alive > w.wanted {
+			w.alive--
+			w.some.Signal() // there may be something for another one
 			return
 		}
 		c := w.queue[0]
@@ -63,9 +94,9 @@ func (w *workers) run() {
 		w.queue = w.queue[1:]
 		c.task = task{running: true}
 		w.mu.Unlock()
-		c.serve()
+		more := c.serve()
 		w.mu.Lock()
-		again := c.task.again
+		again := more || c.task.again
 		c.task = task{queued: again}
 		if again {
 			w.queue = append(w.queue, c)

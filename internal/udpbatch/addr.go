@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
 	"sync"
 )
 
@@ -26,6 +27,19 @@ func AddrPort(addr net.Addr) (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("udpbatch: a %T is not an IP address and port: %w", addr, err)
 	}
 	return unmap(peer), nil
+}
+
+// withZoneName returns an address whose zone is the name of the interface, as in the addresses
+// of what arrives, where it was its number.
+func withZoneName(addr netip.Addr) netip.Addr {
+	index, err := strconv.Atoi(addr.Zone())
+	if err != nil {
+		return addr
+	}
+	if i, err := net.InterfaceByIndex(index); err == nil {
+		return addr.WithZone(i.Name)
+	}
+	return addr
 }
 
 // latestAddrs bounds what a stranger with many addresses can make an addrBook keep.

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // maxDatagram is more than a UDP datagram can carry, so that none is ever cut.
@@ -137,6 +138,7 @@ func (c *Conn) Register(addr net.Addr) (netip.AddrPort, error) {
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
+	peer = netip.AddrPortFrom(withZoneName(peer.Addr()), peer.Port())
 	if s, ok := c.socket.(*packetConn); ok {
 		s.addrs.register(peer, addr)
 	}
@@ -145,6 +147,21 @@ func (c *Conn) Register(addr net.Addr) (netip.AddrPort, error) {
 
 // LocalAddr returns the address of the net.PacketConn, whatever kind it is.
 func (c *Conn) LocalAddr() net.Addr { return c.pc.LocalAddr() }
+
+// Remote returns the remote address of a socket that has one.
+func (c *Conn) Remote() (netip.AddrPort, bool) {
+	s, ok := c.socket.(*connected)
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	return s.peer, true
+}
+
+// SetReadDeadline sets that of the net.PacketConn.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.pc.SetReadDeadline(t) }
+
+// SetWriteDeadline sets that of the net.PacketConn.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.pc.SetWriteDeadline(t) }
 
 // Close closes the net.PacketConn and so ends a ReadBatch that is under way.
 func (c *Conn) Close() error { return c.pc.Close() }
