@@ -89,12 +89,12 @@ type ClientHelloInfo struct {
 	LocalAddr       net.Addr // that it has sent to
 }
 
-// Config holds the settings of associations and connections. Its functions are called
-// on a goroutine that is in the middle of a handshake, and must not use that association,
-// connection or listener. The zero value, and nil, are those of a
-// client that trusts the machine's CA certificates. A Config must not be changed
-// once it is in use, may be used by any number of associations concurrently, and is
-// turned into an OpenSSL context once. Corresponds to QSslConfiguration.
+// Config holds the settings of associations and connections. The zero value, and nil,
+// are those of a client that trusts the machine's CA certificates. A Config must not be
+// changed once it is in use, may be used by any number of associations and connections
+// concurrently, and is turned into an OpenSSL context once for each kind and side. Its
+// functions are called in the middle of a handshake, concurrently for several, and must not
+// use that association or connection. Corresponds to QSslConfiguration.
 type Config struct {
 	// Certificates are the local certificates, at most one for each kind of key, each
 	// with its chain (the issuer second, without the root). The private key is an

@@ -4,8 +4,9 @@
 //	go run ./examples/echo -dial 127.0.0.1:22335 -ca ca.pem hello
 //
 // Without -cert and -key the server makes a certificate for itself, which is good for a
-// day and whose key is gone with the program. -write-ca writes it for the -ca of clients. -insecure is for clients that have no such file: they talk to anybody. Both
-// sides print the certificate's SHA-256 fingerprint, so that a person can compare them.
+// day and whose key is gone with the program. -write-ca writes it for the -ca of clients.
+// -insecure is for clients that have no such file: they talk to anybody. Both sides print
+// the certificate's SHA-256 fingerprint, so that a person can compare them.
 //
 // The server ends with Ctrl-C: it takes nobody in any more, and waits a while for the
 // clients that are connected before it closes what is left.
