@@ -54,6 +54,9 @@ func (c *Conn) outside(f func()) {
 	defer func() {
 		c.mu.Lock()
 		c.busy = false
+		if c.owes {
+			c.listener.settle(c)
+		}
 	}()
 	if c.listener != nil {
 		c.listener.work.lend()
@@ -181,7 +184,7 @@ const maxHello = 48 << 10
 // stepped does what comes of an operation with the SSL. It is called with mu held.
 func (c *Conn) stepped(ssl *openssl.SSL, out *openssl.Datagrams, err error) {
 	if c.phase == phaseEnded { // while a function of the program's was asked
-		ssl.Close()
+		c.lastWord(ssl, out)
 		return
 	}
 	if lines := ssl.TakeKeyLog(); lines != nil {
@@ -196,7 +199,8 @@ func (c *Conn) stepped(ssl *openssl.SSL, out *openssl.Datagrams, err error) {
 		c.asked = true
 		alert, refused := c.ask()
 		if c.phase == phaseEnded {
-			ssl.Close()
+			out.Reset()
+			c.lastWord(ssl, out)
 			return
 		}
 		if refused != nil {
@@ -219,6 +223,14 @@ func (c *Conn) stepped(ssl *openssl.SSL, out *openssl.Datagrams, err error) {
 	default:
 		c.arm()
 	}
+}
+
+// lastWord tells the peer that the connection has ended while a function of the program's
+// was called, which kept everybody else from doing it, and frees the SSL.
+func (c *Conn) lastWord(ssl *openssl.SSL, out *openssl.Datagrams) {
+	_ = ssl.Abort(openssl.AlertUserCanceled, true, out)
+	_ = c.send(out) // the socket may have gone
+	ssl.Close()
 }
 
 // ask asks the program whether this peer is welcome, before this side's Finished goes
@@ -253,7 +265,9 @@ func (c *Conn) choose(info openssl.ClientHello) {
 		})
 	})
 	if c.phase == phaseEnded {
-		ssl.Close()
+		out := takeDatagrams(&outgoing)
+		defer outgoing.Put(out)
+		c.lastWord(ssl, out)
 		return
 	}
 	hellos := c.hellos
@@ -310,7 +324,7 @@ func (c *Conn) complete() {
 	c.state.complete = true
 	c.resumer.keep(c.ssl)
 	c.in.setLimit(c.base.Limits.receiveQueue())
-	c.open.Store(true)
+	c.open.Store(true) // also for one without a listener
 	close(c.shaken)
 	c.startIdle()
 	c.decrypt(nil) // what came with the end of the handshake
@@ -427,10 +441,17 @@ func (c *Conn) hurry() (done func()) {
 	}
 	_ = c.sock.SetWriteDeadline(time.Now().Add(closeGrace))
 	timer := time.AfterFunc(2*closeGrace, func() { _ = c.sock.Close() })
-	return func() { timer.Stop() }
+	return func() {
+		timer.Stop()
+		select {
+		case <-c.ended:
+		default: // it has not come to that
+			_ = c.sock.SetWriteDeadline(time.Time{})
+		}
+	}
 }
 
-const closeGrace = 100 * time.Millisecond
+const closeGrace = time.Second
 
 // hostName returns a name as certificates have it: without the dot that ends a name that
 // is not relative.

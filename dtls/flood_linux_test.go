@@ -122,7 +122,7 @@ func TestFloodOfHellos(t *testing.T) {
 	assert.Equal(t, uint64(2*clients), stats.HandshakesCompleted)
 	assert.Zero(t, stats.HalfOpen)
 	assert.Zero(t, stats.HandshakesFailed)
-	assert.Greater(t, stats.CookiesSent, uint64(hellos/4), "most were seen, and answered")
+	assert.Greater(t, stats.CookiesSent, uint64(hellos/20), "what the socket's buffer had room for was answered")
 	assert.LessOrEqual(t, openssl.ReadDiagnostics().SSLs, sslsBefore)
 	t.Logf("%d hellos: resident memory %d KB before, %d KB after; cookies sent %d", hellos, before, after, stats.CookiesSent)
 	if !raceon.Enabled {

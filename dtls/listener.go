@@ -30,7 +30,8 @@ type Listener struct {
 
 	mu      sync.Mutex
 	conns   map[remote]*Conn
-	heirs   map[remote]*Conn // in their handshake, where conns has one that is complete
+	heirs   map[remote]*Conn   // in their handshake, where conns has one that is complete
+	parting map[*Conn]struct{} // in neither, and about to end
 	perAddr map[netip.Addr]int
 	half    int // in their handshake, or not accepted yet
 	open    int // complete
@@ -105,7 +106,7 @@ func NewListener(pc net.PacketConn, cfg *Config) (*Listener, error) {
 		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Err: err}
 	}
 	l := &Listener{
-		config: cfg, sock: sock, conns: map[remote]*Conn{}, heirs: map[remote]*Conn{}, perAddr: map[netip.Addr]int{},
+		config: cfg, sock: sock, conns: map[remote]*Conn{}, heirs: map[remote]*Conn{}, parting: map[*Conn]struct{}{}, perAddr: map[netip.Addr]int{},
 		waiting: make(chan struct{}, 1), leaving: make(chan struct{}), done: make(chan struct{}), empty: make(chan struct{}),
 	}
 	if !cfg.DisableCookieVerification {
@@ -123,8 +124,7 @@ func NewListener(pc net.PacketConn, cfg *Config) (*Listener, error) {
 // The only errors are net.ErrClosed, after Close or Shutdown, and the end of the socket.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
-		if c := l.next(); c != nil {
-			c.taken.Store(true)
+		if c := l.next(true); c != nil {
 			return c, nil
 		}
 		select {
@@ -142,14 +142,15 @@ func (l *Listener) reason() error {
 	return net.ErrClosed
 }
 
-// next takes a connection that waits to be accepted.
-func (l *Listener) next() *Conn {
+// next takes a connection that waits to be accepted: for Accept, or for a handler.
+func (l *Listener) next(accept bool) *Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.ready) == 0 {
 		return nil
 	}
 	c := l.ready[0]
+	c.taken.Store(accept)
 	l.ready[0] = nil
 	l.ready = l.ready[1:]
 	l.release(c)
@@ -240,7 +241,7 @@ func (l *Listener) refuseNew() {
 
 // leave tells Shutdown when the last connection is gone. It is called with mu held.
 func (l *Listener) leave() {
-	if l.closing && len(l.conns)+len(l.heirs) == 0 {
+	if l.closing && len(l.conns)+len(l.heirs)+len(l.parting) == 0 {
 		select {
 		case <-l.empty:
 		default:
@@ -257,6 +258,9 @@ func (l *Listener) all() []*Conn {
 		all = append(all, c)
 	}
 	for _, c := range l.heirs {
+		all = append(all, c)
+	}
+	for c := range l.parting {
 		all = append(all, c)
 	}
 	return all

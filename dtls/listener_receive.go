@@ -21,6 +21,8 @@ type inListener struct {
 	random   [randomSize]byte // of the ClientHello that has begun it
 	slot     bool             // counts as half open
 	accepted bool             // the program has it
+	entered  bool             // its handshake is complete
+	owes     bool             // its place among the half open, when a function of the program's returns
 	task     task
 }
 
@@ -147,10 +149,12 @@ func (l *Listener) stranger(who remote, h hello, datagram []byte, reply *[]byte)
 // admit makes a connection for a peer that has proven its address.
 func (l *Listener) admit(who remote, h hello, datagram []byte, key *openssl.CookieKey) {
 	l.mu.Lock()
-	old := l.conns[who]
-	if old != nil && old.open.Load() {
-		old = l.heirs[who] // the newcomer waits beside the one that is complete
+	current, old := l.conns[who], l.heirs[who]
+	if old == nil && current != nil && !current.entered {
+		old, current = current, nil
 	}
+	// Now old is a handshake that its peer does not go on with, and current a connection
+	// that is complete, beside which the newcomer waits.
 	if !l.hasRoom(who, old) {
 		l.mu.Unlock()
 		l.counts.droppedLimit.Add(1)
@@ -160,10 +164,14 @@ func (l *Listener) admit(who remote, h hello, datagram []byte, key *openssl.Cook
 	c := newConn(ServerMode, l.config, l.sock, who.peer, who.local)
 	c.listener, c.remote, c.random, c.key = l, who, h.random, key
 	c.begun.Store(true)
-	if current := l.conns[who]; current != nil && current != old {
+	if current != nil {
 		l.heirs[who] = c
 	} else {
 		l.conns[who] = c
+	}
+	if old != nil {
+		old.stale.Store(true)
+		l.parting[old] = struct{}{}
 	}
 	c.slot = true
 	l.half++
@@ -171,16 +179,15 @@ func (l *Listener) admit(who remote, h hello, datagram []byte, key *openssl.Cook
 	l.mu.Unlock()
 	c.in.push(datagram, 0)
 	l.work.add(c)
-	if old != nil { // in a handshake that its peer does not go on with
-		old.stale.Store(true)
-		l.work.add(old)
+	if old != nil {
+		l.work.add(old) // who ends it
 	}
 }
 
 // hasRoom says whether the limits let one more in, in place of old if that is not nil.
 func (l *Listener) hasRoom(who remote, old *Conn) bool {
 	gone := 0
-	if old != nil {
+	if old != nil && old.slot {
 		gone = 1
 	}
 	limits := l.config.Limits
@@ -214,6 +221,15 @@ func (l *Listener) release(c *Conn) {
 	}
 }
 
+// settle gives the place back of a connection that has ended while a function of the
+// program's was called for it. It is called with the connection's mu held.
+func (l *Listener) settle(c *Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.owes = false
+	l.release(c)
+}
+
 // enter is called by a connection whose handshake is complete, with its mu held. It
 // reports false if the peer has begun another one in its place.
 func (l *Listener) enter(c *Conn) bool {
@@ -223,6 +239,7 @@ func (l *Listener) enter(c *Conn) bool {
 	case l.heirs[c.remote] == c:
 		if old := l.conns[c.remote]; old != nil {
 			l.counts.replaced.Add(1)
+			l.parting[old] = struct{}{}
 			go old.replaced()
 		}
 		delete(l.heirs, c.remote)
@@ -231,6 +248,8 @@ func (l *Listener) enter(c *Conn) bool {
 		return false
 	}
 	l.open++
+	c.entered = true
+	c.open.Store(true) // before anybody can ask for its place
 	l.counts.completed.Add(1)
 	return true
 }
@@ -270,13 +289,16 @@ func (l *Listener) gone(c *Conn, wasOpen bool) {
 	if l.heirs[c.remote] == c {
 		delete(l.heirs, c.remote)
 	}
+	delete(l.parting, c)
 	if wasOpen {
 		l.open--
 	}
 	// One that has left something to read is still accepted.
 	if !c.accepted && c.pending == nil {
 		l.ready = slices.DeleteFunc(l.ready, func(other *Conn) bool { return other == c })
-		l.release(c)
+		if c.owes = c.busy; !c.owes {
+			l.release(c)
+		}
 	}
 	l.leave()
 	if l.handler.Load() != nil {

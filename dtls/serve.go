@@ -32,7 +32,7 @@ func (l *Listener) Serve(handler Handler) error {
 		return l.opError(op, &Error{Code: ErrInvalidOperation, Op: op, Text: "Serve was called before"})
 	}
 	l.handler.Store(&handler)
-	for c := l.next(); c != nil; c = l.next() { // complete already
+	for c := l.next(false); c != nil; c = l.next(false) { // complete already
 		l.work.add(c)
 	}
 	<-l.leaving

@@ -58,6 +58,9 @@ func (w *workers) giveBack() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wanted--
+	if w.alive > w.wanted {
+		w.some.Signal()
+	}
 }
 
 // add has a connection looked at, soon.
@@ -78,29 +81,43 @@ func (w *workers) add(c *Conn) {
 
 func (w *workers) run() {
 	defer w.running.Done()
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for {
-		for len(w.queue) == 0 && !w.stopped {
-			w.some.Wait()
-		}
-		if len(w.queue) == 0 || w.alive > w.wanted {
-			w.alive--
-			w.some.Signal() // there may be something for another one
+		c := w.take()
+		if c == nil {
 			return
 		}
-		c := w.queue[0]
-		w.queue[0] = nil
-		w.queue = w.queue[1:]
-		c.task = task{running: true}
-		w.mu.Unlock()
 		more := c.serve()
-		w.mu.Lock()
-		again := more || c.task.again
-		c.task = task{queued: again}
-		if again {
-			w.queue = append(w.queue, c)
-		}
+		w.put(c, more)
+	}
+}
+
+// take waits for a connection; nil means that this goroutine is not wanted any more.
+func (w *workers) take() *Conn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.queue) == 0 && !w.stopped && w.alive <= w.wanted {
+		w.some.Wait()
+	}
+	if len(w.queue) == 0 || w.alive > w.wanted {
+		w.alive--
+		w.some.Signal() // there may be something for another one
+		return nil
+	}
+	c := w.queue[0]
+	w.queue[0] = nil
+	w.queue = w.queue[1:]
+	c.task = task{running: true}
+	return c
+}
+
+// put ends a turn with a connection.
+func (w *workers) put(c *Conn, more bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	again := more || c.task.again
+	c.task = task{queued: again}
+	if again {
+		w.queue = append(w.queue, c)
 	}
 }
 
