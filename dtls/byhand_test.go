@@ -224,3 +224,5 @@ func expectEnd(t testing.TB, c *Conn, end error) {
 	_, err := c.Read(make([]byte, 10))
 	require.ErrorIs(t, err, end)
 }
+
+func netUDP(addr netip.AddrPort) net.Addr { return net.UDPAddrFromAddrPort(addr) }
