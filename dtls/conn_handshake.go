@@ -130,6 +130,7 @@ func (c *Conn) greet(datagram []byte) {
 		c.end(&Error{Code: ErrTLSInitialization, Op: "handshake", Err: err})
 		return
 	}
+	c.arm() // the limit of the handshake holds from now on
 	if c.config.DisableCookieVerification {
 		c.step(datagram)
 		return
@@ -211,6 +212,9 @@ func (c *Conn) stepped(ssl *openssl.SSL, out *openssl.Datagrams, err error) {
 			c.end(refusal(ErrPeerVerification, alert, refused))
 			return
 		}
+	}
+	if err == nil && ssl.HandshakeDone() {
+		c.in.setLimit(c.base.Limits.receiveQueue()) // the peer may send data as soon as it has this
 	}
 	if sent := c.send(out); sent != nil {
 		c.late = sent
@@ -323,7 +327,6 @@ func (c *Conn) complete() {
 	c.state.take(c.ssl)
 	c.state.complete = true
 	c.resumer.keep(c.ssl)
-	c.in.setLimit(c.base.Limits.receiveQueue())
 	c.open.Store(true) // also for one without a listener
 	close(c.shaken)
 	c.startIdle()
