@@ -5,7 +5,6 @@ package interop
 import (
 	"bytes"
 	"encoding/hex"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -60,15 +59,6 @@ func askQt(r *row, command, answer, hash string, peer netip.AddrPort, hello []by
 	found := p.await(answer)[1]
 	require.Zero(r, p.exit())
 	return found
-}
-
-// freePort returns a port of a loopback address that nobody has.
-func freePort(r *row, address netip.Addr) netip.AddrPort {
-	r.Helper()
-	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(address.Unmap(), 0)))
-	require.NoError(r, err)
-	defer conn.Close()
-	return netip.AddrPortFrom(address, conn.LocalAddr().(*net.UDPAddr).AddrPort().Port())
 }
 
 // hellos returns the ClientHello of our client, and the one that it answers our

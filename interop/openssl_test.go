@@ -97,11 +97,10 @@ func (s scenario) sClientFlags(p *pki) []string {
 // say otherwise.
 func sServer(r *row, loopback netip.Addr, flags ...string) (*process, netip.AddrPort) {
 	r.Helper()
-	accept := netip.AddrPortFrom(loopback, 0).String()
-	server := startOpenSSL(r, "s_server", append([]string{"-accept", accept, "-naccept", "1"}, flags...)...)
-	port, err := strconv.ParseUint(server.await(`^ACCEPT .*:(\d+)$`)[1], 10, 16)
-	require.NoError(r, err)
-	return server, netip.AddrPortFrom(loopback, uint16(port))
+	addr := freePort(r, loopback)
+	server := startOpenSSL(r, "s_server", append([]string{"-accept", addr.String(), "-naccept", "1"}, flags...)...)
+	server.await(`^ACCEPT`)
+	return server, addr
 }
 
 // sClient runs openssl s_client.
