@@ -373,13 +373,11 @@ func (c *Conn) encrypt(b []byte, out *openssl.Datagrams) error {
 }
 
 // send sends what an operation had to say, all of it, and returns the first error.
-func (c *Conn) send(out *openssl.Datagrams) (first error) {
-	for datagram := range out.All() {
-		if err := c.sock.WriteTo(datagram, c.peer, c.local); err != nil && first == nil {
-			first = err
-		}
+func (c *Conn) send(out *openssl.Datagrams) error {
+	if out.Len() == 0 {
+		return nil
 	}
-	return first
+	return c.sock.WriteBatch(out.Bytes(), out.Ends(), c.peer, c.local)
 }
 
 // Close ends the connection: it tells the peer, by close_notify or in mid-handshake by

@@ -10,9 +10,12 @@ import (
 	"github.com/ossldtls/ossldtls/openssl"
 )
 
+// batch is how many datagrams are taken from a socket at a time.
+const batch = 64
+
 // receiveOwn reads a socket that is the connection's own, until its end.
 func (c *Conn) receiveOwn() {
-	packets := make([]udpbatch.Packet, 1)
+	packets := make([]udpbatch.Packet, batch)
 	for {
 		n, err := c.sock.ReadBatch(packets)
 		if err != nil && !udpbatch.Passing(err) {

@@ -29,7 +29,7 @@ type inListener struct {
 // receiveLoop reads the socket until its end.
 func (l *Listener) receiveLoop() {
 	defer l.running.Done()
-	packets := make([]udpbatch.Packet, 1)
+	packets := make([]udpbatch.Packet, batch)
 	reply := make([]byte, 0, 512)
 	for {
 		n, err := l.sock.ReadBatch(packets)

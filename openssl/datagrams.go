@@ -54,6 +54,10 @@ func (d *Datagrams) All() iter.Seq[[]byte] {
 // slice belongs to d, as in [Datagrams.At].
 func (d *Datagrams) Bytes() []byte { return d.buf }
 
+// Ends returns where each datagram ends in Bytes. The slice belongs to d, as in
+// [Datagrams.At].
+func (d *Datagrams) Ends() []int32 { return d.ends }
+
 // Append adds a copy of a datagram.
 func (d *Datagrams) Append(datagram []byte) {
 	d.buf = append(d.buf, datagram...)

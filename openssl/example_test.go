@@ -239,7 +239,7 @@ func ExampleCtxBuilder() {
 	_, err = ssl.DoHandshake(nil, &out)
 	check(err)
 	check(ssl.Abort(openssl.AlertUserCanceled, false, &out))
-	fmt.Println(out.Len(), len(out.Bytes()) > 0, openssl.AlertHandshakeFailure, openssl.AlertBadCertificate)
+	fmt.Println(out.Len(), len(out.Bytes()) == int(out.Ends()[1]), openssl.AlertHandshakeFailure, openssl.AlertBadCertificate)
 	out.Reset()
 	out.Append([]byte("a datagram of one's own"))
 	// Output:

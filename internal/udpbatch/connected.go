@@ -14,10 +14,13 @@ type connected struct {
 	buf  []byte
 }
 
-func newConnected(conn net.Conn) (*connected, error) {
+func newConnected(conn net.Conn) (socket, error) {
 	peer, err := AddrPort(conn.RemoteAddr())
 	if err != nil {
 		return nil, err
+	}
+	if udp, ok := conn.(*net.UDPConn); ok {
+		return newSystemUDP(udp, peer, false)
 	}
 	return &connected{conn: conn, peer: peer, buf: make([]byte, maxDatagram)}, nil
 }
@@ -34,8 +37,12 @@ func (s *connected) readBatch(p []Packet) (int, error) {
 
 func (s *connected) writeTo(b []byte, peer netip.AddrPort, _ netip.Addr) error {
 	if unmap(peer) != s.peer {
-		return fmt.Errorf("udpbatch: the socket is connected to %v, not to %v", s.peer, peer)
+		return wrongPeer(s.peer, peer)
 	}
 	n, err := s.conn.Write(b)
 	return sent(b, n, err)
+}
+
+func wrongPeer(connected, peer netip.AddrPort) error {
+	return fmt.Errorf("udpbatch: the socket is connected to %v, not to %v", connected, peer)
 }

@@ -70,10 +70,8 @@ func newSocket(pc net.PacketConn) (socket, error) {
 	if !ok {
 		return newPacketConn(pc), nil
 	}
-	if local, ok := udp.LocalAddr().(*net.UDPAddr); ok && local.IP.IsUnspecified() {
-		return newWildcard(udp)
-	}
-	return newUDP(udp), nil
+	local, ok := udp.LocalAddr().(*net.UDPAddr)
+	return newSystemUDP(udp, netip.AddrPort{}, ok && local.IP.IsUnspecified())
 }
 
 // ReadBatch waits for datagrams and describes the first ones in p, at least one and
@@ -129,6 +127,74 @@ func (c *Conn) WriteTo(b []byte, peer netip.AddrPort, local netip.Addr) error {
 	return c.socket.writeTo(b, peer, local)
 }
 
+// WriteBatch sends the datagrams that lie back to back in b, of which ends has where
+// each ends, as WriteTo does, but with as few system calls as possible: where the system
+// splits them (UDP_SEGMENT) those of one size in succession go out together. It sends
+// all of them whatever happens and returns the first error. It may be called concurrently;
+// others' datagrams may then come between.
+func (c *Conn) WriteBatch(b []byte, ends []int32, peer netip.AddrPort, local netip.Addr) (first error) {
+	if !peer.Addr().IsValid() {
+		return errors.New("udpbatch: no address to write to")
+	}
+	s, splits := c.socket.(splitter)
+	start := int32(0)
+	for len(ends) > 0 {
+		n := 1
+		if splits {
+			n = trainLength(start, ends)
+		}
+		end := ends[n-1]
+		if n == 1 || s.writeTrain(b[start:end], int(ends[0]-start), peer, local) != nil {
+			// A path may refuse the train and take what is in it, in fragments for one.
+			if err := c.writeEach(b, start, ends[:n], peer, local); err != nil && first == nil {
+				first = err
+			}
+		}
+		start, ends = end, ends[n:]
+	}
+	return first
+}
+
+// splitter is a socket that can send datagrams of one size together.
+type splitter interface {
+	// writeTrain sends datagrams of size bytes, the last of which may be shorter. After an
+	// error none of them was sent.
+	writeTrain(b []byte, size int, peer netip.AddrPort, local netip.Addr) error
+}
+
+// maxSegments is how many datagrams any system takes in a train, maxTrain how many bytes.
+const (
+	maxSegments = 64
+	maxTrain    = 65000
+)
+
+// trainLength returns how many of the datagrams can go out together: those of the first
+// one's size, and one shorter one after them.
+func trainLength(start int32, ends []int32) int {
+	size := ends[0] - start
+	n := 1
+	for ; n < len(ends) && n < maxSegments && ends[n]-start <= maxTrain; n++ {
+		next := ends[n] - ends[n-1]
+		if next > size || next == 0 {
+			break
+		}
+		if next < size {
+			return n + 1
+		}
+	}
+	return n
+}
+
+func (c *Conn) writeEach(b []byte, start int32, ends []int32, peer netip.AddrPort, local netip.Addr) (first error) {
+	for _, end := range ends {
+		if err := c.socket.writeTo(b[start:end], peer, local); err != nil && first == nil {
+			first = err
+		}
+		start = end
+	}
+	return first
+}
+
 // Register makes the address of a peer that has not sent anything yet usable for
 // WriteTo, under the AddrPort that it returns, until Close. It is needed where addr is
 // no *net.UDPAddr; those of peers that have sent something are kept by themselves, the
@@ -150,11 +216,12 @@ func (c *Conn) LocalAddr() net.Addr { return c.pc.LocalAddr() }
 
 // Remote returns the remote address of a socket that has one.
 func (c *Conn) Remote() (netip.AddrPort, bool) {
-	s, ok := c.socket.(*connected)
-	if !ok {
+	conn, ok := c.pc.(net.Conn)
+	if !ok || conn.RemoteAddr() == nil {
 		return netip.AddrPort{}, false
 	}
-	return s.peer, true
+	peer, err := AddrPort(conn.RemoteAddr())
+	return peer, err == nil
 }
 
 // SetReadDeadline sets that of the net.PacketConn.

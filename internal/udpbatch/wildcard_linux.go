@@ -15,26 +15,20 @@ import (
 // control message where a datagram was sent to, and takes one that says where the
 // answer leaves from: ip(7), ipv6(7).
 type wildcard struct {
-	conn *net.UDPConn
 	raw  syscall.RawConn
 	ipv6 bool // of family AF_INET6, perhaps for both
-	buf  []byte
-	oob  []byte
 }
 
 // maxOOB has room for the control messages that a program may have asked for besides.
 const maxOOB = 512
 
-func newWildcard(conn *net.UDPConn) (socket, error) {
+func newWildcard(conn *net.UDPConn) (*wildcard, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	s := &wildcard{conn: conn, raw: raw, buf: make([]byte, maxDatagram), oob: make([]byte, maxOOB)}
-	if err := s.control(s.askForAddresses); err != nil {
-		return nil, err
-	}
-	return s, nil
+	s := &wildcard{raw: raw}
+	return s, s.control(s.askForAddresses)
 }
 
 // control runs f with the file descriptor.
@@ -60,31 +54,6 @@ func (s *wildcard) askForAddresses(fd int) error {
 		err = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
 	}
 	return os.NewSyscallError("setsockopt IPV6_RECVPKTINFO", err)
-}
-
-func (s *wildcard) readBatch(p []Packet) (int, error) {
-	n, oobn, _, peer, err := s.conn.ReadMsgUDPAddrPort(s.buf, s.oob)
-	if err != nil {
-		return 0, err
-	}
-	peer = unmap(peer)
-	p[0] = Packet{Data: s.buf[:n], Peer: peer, Local: s.sentTo(s.oob[:oobn], peer.Addr())}
-	return 1, nil
-}
-
-func (s *wildcard) writeTo(b []byte, peer netip.AddrPort, local netip.Addr) error {
-	peer = unmap(peer)
-	if !local.IsValid() {
-		_, err := s.conn.WriteToUDPAddrPort(b, peer)
-		return err
-	}
-	var buf controlBuffer
-	oob, err := s.sendFrom(&buf, local.Unmap(), peer.Addr())
-	if err != nil {
-		return &net.OpError{Op: "write", Net: "udp", Source: s.conn.LocalAddr(), Addr: net.UDPAddrFromAddrPort(peer), Err: err}
-	}
-	_, _, err = s.conn.WriteMsgUDPAddrPort(b, oob, peer)
-	return err
 }
 
 // sentTo finds the destination of a datagram in its control messages.

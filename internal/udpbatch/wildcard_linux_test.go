@@ -112,7 +112,7 @@ func info6(addr string, index uint32) []byte {
 }
 
 func TestSentTo(t *testing.T) {
-	s := newConn(t, listenUDP(t, "udp", ":0")).socket.(*wildcard)
+	s := newConn(t, listenUDP(t, "udp", ":0")).socket.(*offload).wildcard
 	other := unix.UnixRights(1)
 	both := append(info6("::ffff:192.0.2.1", 7), info4("192.0.2.1", "192.0.2.1")...)
 	for _, test := range []struct {
@@ -163,7 +163,7 @@ func TestSendFrom(t *testing.T) {
 		if test.ipv6 {
 			network = "udp"
 		}
-		s := newConn(t, listenUDP(t, network, ":0")).socket.(*wildcard)
+		s := newConn(t, listenUDP(t, network, ":0")).socket.(*offload).wildcard
 		var buf controlBuffer
 		got, err := s.sendFrom(&buf, netip.MustParseAddr(test.local), netip.MustParseAddr(test.peer))
 		require.NoError(t, err, test.name)

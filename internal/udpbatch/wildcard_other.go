@@ -2,7 +2,15 @@
 
 package udpbatch
 
-import "net"
+import (
+	"net"
+	"net/netip"
+)
 
-// newWildcard leaves it to the system where answers leave from.
-func newWildcard(conn *net.UDPConn) (socket, error) { return newUDP(conn), nil }
+// newSystemUDP leaves it to the system where answers leave from.
+func newSystemUDP(conn *net.UDPConn, peer netip.AddrPort, _ bool) (socket, error) {
+	if peer.IsValid() {
+		return &connected{conn: conn, peer: peer, buf: make([]byte, maxDatagram)}, nil
+	}
+	return newUDP(conn), nil
+}

@@ -1,0 +1,185 @@
+package udpbatch
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// offload is a *net.UDPConn for which the kernel joins and splits datagrams: what has
+// arrived from one peer in succession comes in one read (UDP_GRO), and a train of
+// datagrams of one size goes out in one write (UDP_SEGMENT), see udp(7). A system call
+// costs several times what encrypting a datagram does.
+type offload struct {
+	conn     *net.UDPConn
+	peer     netip.AddrPort // of a socket with a remote address
+	wildcard *wildcard      // of a socket that is bound to no one address
+	buf, oob []byte
+
+	// What the last read has brought and nobody has taken yet.
+	rest  []byte
+	size  int // of each datagram in it but the last
+	from  netip.AddrPort
+	local netip.Addr
+
+	refused atomic.Bool // the kernel or the card does not split
+}
+
+// newSystemUDP returns the socket of a *net.UDPConn, which has a remote address if peer is
+// valid, and is bound to no one address if anywhere is set.
+func newSystemUDP(conn *net.UDPConn, peer netip.AddrPort, anywhere bool) (_ socket, err error) {
+	var w *wildcard
+	if anywhere {
+		if w, err = newWildcard(conn); err != nil {
+			return nil, err
+		}
+	}
+	s := &offload{conn: conn, peer: peer, wildcard: w, buf: make([]byte, maxDatagram), oob: make([]byte, maxOOB)}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	err = raw.Control(func(fd uintptr) {
+		// A kernel before 5.0 does not know it, and then there is nothing to split.
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1)
+	})
+	return s, err
+}
+
+func (s *offload) readBatch(p []Packet) (int, error) {
+	if len(s.rest) == 0 {
+		if err := s.read(); err != nil {
+			return 0, err
+		}
+	}
+	n := 0
+	for n < len(p) && len(s.rest) > 0 {
+		size := min(s.size, len(s.rest))
+		p[n] = Packet{Data: s.rest[:size:size], Peer: s.from, Local: s.local}
+		s.rest = s.rest[size:]
+		n++
+	}
+	return n, nil
+}
+
+func (s *offload) read() error {
+	n, oobn, _, peer, err := s.conn.ReadMsgUDPAddrPort(s.buf, s.oob)
+	if err != nil {
+		return err
+	}
+	s.rest, s.size, s.from = s.buf[:n], n, unmap(peer)
+	if s.peer.IsValid() {
+		s.from = s.peer
+	}
+	if oobn > 0 {
+		if size := segmentSize(s.oob[:oobn]); size > 0 {
+			s.size = size
+		}
+		if s.wildcard != nil {
+			s.local = s.wildcard.sentTo(s.oob[:oobn], s.from.Addr())
+		}
+	}
+	return nil
+}
+
+// segmentSize finds the size of the datagrams that were joined; 0 if it is one alone.
+func segmentSize(oob []byte) int {
+	for len(oob) > 0 {
+		header, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			break
+		}
+		if header.Level == unix.IPPROTO_UDP && header.Type == unix.UDP_GRO && len(data) >= 4 {
+			return int(binary.NativeEndian.Uint32(data))
+		}
+		oob = rest
+	}
+	return 0
+}
+
+func (s *offload) writeTo(b []byte, peer netip.AddrPort, local netip.Addr) error {
+	var control trainControl
+	return s.write(b, 0, peer, local, &control)
+}
+
+// writeTrain sends datagrams of one size, the last of which may be shorter, which lie back to
+// back in b.
+func (s *offload) writeTrain(b []byte, size int, peer netip.AddrPort, local netip.Addr) error {
+	if s.refused.Load() {
+		return errRefused
+	}
+	var control trainControl
+	err := s.write(b, size, peer, local, &control)
+	if refusesTrains(err) {
+		s.refused.Store(true)
+		return errRefused
+	}
+	return err
+}
+
+// errRefused says that the datagrams have to be sent one by one.
+var errRefused = errors.New("udpbatch: no trains")
+
+// refusesTrains tells a kernel or a card that cannot split from a path that does not
+// carry the datagrams: EIO is a card without checksums, the others a kernel before 4.18.
+func refusesTrains(err error) bool {
+	return errors.Is(err, unix.EIO) || errors.Is(err, unix.ENOPROTOOPT) || errors.Is(err, unix.EOPNOTSUPP)
+}
+
+// trainControl holds what a write says beside its data: where it leaves from, and the
+// size of the datagrams in it.
+type trainControl [128]byte
+
+func (s *offload) write(b []byte, size int, peer netip.AddrPort, local netip.Addr, control *trainControl) error {
+	peer = unmap(peer)
+	oob := control[:0]
+	if s.wildcard != nil && local.IsValid() {
+		var buf controlBuffer
+		from, err := s.wildcard.sendFrom(&buf, local.Unmap(), peer.Addr())
+		if err != nil {
+			return &net.OpError{Op: "write", Net: "udp", Source: s.conn.LocalAddr(), Addr: net.UDPAddrFromAddrPort(peer), Err: err}
+		}
+		oob = append(oob, from...)
+	}
+	if size > 0 {
+		oob = appendSegmentSize(oob, size)
+	}
+	if s.peer.IsValid() {
+		if peer != s.peer {
+			return wrongPeer(s.peer, peer)
+		}
+		peer = netip.AddrPort{}
+	}
+	if len(oob) == 0 && peer.IsValid() {
+		_, err := s.conn.WriteToUDPAddrPort(b, peer)
+		return err
+	}
+	if len(oob) == 0 {
+		_, err := s.conn.Write(b)
+		return err
+	}
+	_, _, err := s.conn.WriteMsgUDPAddrPort(b, oob, peer)
+	return err
+}
+
+// appendSegmentSize adds a control message to others.
+func appendSegmentSize(oob []byte, size int) []byte {
+	start := len(oob)
+	oob = append(oob, segmentControl...)
+	binary.NativeEndian.PutUint16(oob[start+controlData:], uint16(size))
+	return oob
+}
+
+// segmentControl is a control message of UDP_SEGMENT whose size is still 0.
+var segmentControl = func() []byte {
+	b := make([]byte, unix.CmsgSpace(2))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	h.Level, h.Type = unix.IPPROTO_UDP, unix.UDP_SEGMENT
+	h.SetLen(unix.CmsgLen(2))
+	return b
+}()

@@ -1,0 +1,45 @@
+package udpbatch
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// refuseTrains makes a socket behave as one whose kernel or card cannot split.
+func refuseTrains(c *Conn) {
+	if s, ok := c.socket.(*offload); ok {
+		s.refused.Store(true)
+	}
+}
+
+// The kernel joins what comes together: else nothing of this would be tested.
+func TestTrainsAreTrains(t *testing.T) {
+	a := newConn(t, listenUDP(t, "udp4", "127.0.0.1:0"))
+	b := newConn(t, dialUDP(t, "udp4", addrOf(a.pc, "127.0.0.1")))
+	peer, _ := b.Remote()
+	data, ends := numberedBatch(slicesOf(1000, 30))
+	require.NoError(t, b.WriteBatch(data, ends, peer, netip.Addr{}))
+	packets := make([]Packet, 64)
+	n, err := a.ReadBatch(packets)
+	require.NoError(t, err)
+	assert.Equal(t, 30, n, "in one read")
+	assert.False(t, b.socket.(*offload).refused.Load())
+}
+
+// A datagram that is larger than the path's MTU may be no segment of a train; it is sent
+// all the same.
+func TestTrainThatThePathRefuses(t *testing.T) {
+	a := newConn(t, listenUDP(t, "udp4", "127.0.0.1:0"))
+	b := newConn(t, dialUDP(t, "udp4", addrOf(a.pc, "127.0.0.1")))
+	s := b.socket.(*offload)
+	err := s.writeTrain(make([]byte, 70000), 35000, s.peer, netip.Addr{})
+	require.Error(t, err)
+	assert.NotErrorIs(t, err, errRefused, "one train, and not all of them")
+	assert.False(t, s.refused.Load())
+	data, ends := numberedBatch([]int32{30000, 30000, 4})
+	require.NoError(t, b.WriteBatch(data, ends, s.peer, netip.Addr{}))
+	requireBatch(t, a, data, ends)
+}
