@@ -3,13 +3,15 @@
 GO ?= go
 # More flags for every go test, such as TESTFLAGS='-v -run Handshake'.
 TESTFLAGS ?=
+# For make bench and bench-quick, such as BENCHFLAGS='-run echo'.
+BENCHFLAGS ?=
 FUZZTIME ?= 10s
 # What `make deps` looks for, see scripts/deps.sh.
 DEPS ?= build
 
 export GO FUZZTIME TESTFLAGS
 
-.PHONY: help deps build test test-race test-asan test-checkptr test-all fuzz bench check-c demo interop container clean
+.PHONY: help deps build test test-race test-asan test-checkptr test-all fuzz bench bench-quick bench-go bench-test check-c demo interop container clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -51,7 +53,20 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 	@scripts/deps.sh build
 	@scripts/fuzz.sh
 
-bench: ## the benchmarks of the packages
+# Built first, so that no figure has the compiler beside it. The servers of a run are the same program once more.
+bench: ## side by side with pion, plain UDP and C: table, bench/results/latest.json and plots, in ten minutes
+	@scripts/deps.sh build
+	cd bench && $(GO) build -o build/bench . && ./build/bench -out results $(BENCHFLAGS)
+
+bench-quick: ## the rows of it that have a goal, in a minute: the table alone
+	@scripts/deps.sh build
+	@cd bench && $(GO) build -o build/bench . && ./build/bench -quick $(BENCHFLAGS)
+
+bench-test: ## vet the bench and run the tests of its arithmetic
+	@scripts/deps.sh build
+	cd bench && $(GO) vet ./... && $(GO) test $(TESTFLAGS) ./...
+
+bench-go: ## the benchmarks of the packages
 	@scripts/deps.sh build
 	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"time"
+
+	"github.com/ossldtls/ossldtls/bench/report"
+)
+
+// What is compared with what, in the rows that have a goal.
+const (
+	toPion = report.Ours + "/" + pionName
+	toUDP  = report.Ours + "/UDP"
+	toC    = report.Ours + "/" + cName
+)
+
+// cases lists what is measured.
+func cases(quick bool, ids *identities, c *cProgram) []*bencher {
+	s := &selection{quick: quick, ids: ids, c: c, rounds: 5, each: 600 * time.Millisecond}
+	if quick {
+		s.rounds, s.each = 3, 500*time.Millisecond
+	}
+	s.oneWay()
+	s.echo()
+	s.crypt()
+	s.handshakes()
+	s.verifier()
+	s.peers()
+	s.flood()
+	return s.list
+}
+
+// selection collects the cases.
+type selection struct {
+	quick  bool
+	ids    *identities
+	c      *cProgram
+	rounds int
+	each   time.Duration
+	list   []*bencher
+}
+
+func (s *selection) add(b *bencher) { s.list = append(s.list, b) }
+
+// networks are those that can do what is asked of sockets.
+func (s *selection) networks() []*network {
+	ours, err := osslNetwork(s.ids, byECDSA)
+	if err != nil { // not possible with Configs that are right
+		ours = &network{name: report.Ours, listen: func(handler) (string, func(), error) { return "", nil, err }}
+	}
+	return []*network{ours, pionNetwork(s.ids, byECDSA), plainUDP()}
+}
+
+func (s *selection) oneWay() {
+	nets := s.networks()
+	s.add(oneWay(1200, 1, 0, s.rounds, s.each, nets, report.AtLeast(toPion, 15)))
+	s.add(oneWay(64, 1, 0, s.rounds, s.each, nets, report.AtLeast(toPion, 12)))
+	if s.quick {
+		return
+	}
+	for _, size := range []int{64, 256, 1200} {
+		for _, conns := range []int{1, 2, 4, 8} {
+			for _, cores := range []int{1, 2} {
+				if conns == 1 || conns == 8 || (size == 1200 && cores == 2) {
+					s.add(oneWay(size, conns, cores, 3, s.each*2/3, nets))
+				}
+			}
+		}
+	}
+}
+
+func (s *selection) echo() {
+	s.add(echo(false, s.rounds, s.each, s.networks(), report.AtMost(toUDP, 1.25), report.AtMost(toPion, 0.6)))
+	if !s.quick {
+		s.add(echo(true, s.rounds, s.each, s.networks()))
+	}
+}
+
+func (s *selection) crypt() {
+	sizes, kinds := []int{64, 256, 1200}, suites
+	each := 200 * time.Millisecond
+	if s.quick {
+		sizes, kinds = []int{1200}, suites[:1]
+	}
+	for _, suite := range kinds {
+		for _, size := range sizes {
+			k := byECDSA.with(suite)
+			all := []contender{
+				cryptContender(report.Ours, size, func() (crypter, error) { return newAssociations(s.ids, k, size) }),
+				cryptContender(report.Ours+" Conn", size, func() (crypter, error) { return osslConns(s.ids, k, size) }),
+				cryptContender(report.Ours+" openssl", size, func() (crypter, error) { return newWrappers(s.ids, suite, size) }),
+				cryptContender(pionName, size, func() (crypter, error) { return pionConns(s.ids, k, size) }),
+				s.c.crypt(s.ids, suite, size),
+			}
+			if suite == suites[0] {
+				s.add(crypt(suite, size, s.rounds, each, all,
+					[]report.Goal{report.AtMost(toC, 1.25), report.AtMost(toPion, 0.25)}, []report.Goal{report.AtMost(report.Ours, 0)}))
+			} else {
+				s.add(crypt(suite, size, 3, each, all, nil, nil))
+			}
+		}
+	}
+}
+
+func (s *selection) handshakes() {
+	kinds := []kind{byECDSA, byRSA, byPSK, resumed}
+	if s.quick {
+		kinds = []kind{byECDSA, byPSK}
+	}
+	for _, k := range kinds {
+		s.add(handshakes(k, s.rounds, s.each, s.ids, s.c, report.AtMost(toC, 1.05), report.AtMost(toPion, 1)))
+	}
+}
+
+func (s *selection) verifier() {
+	s.add(hellos(1, s.rounds, s.each/2, s.ids, s.c, report.AtLeast(toC, 0.8)))
+	if !s.quick {
+		s.add(hellos(2, s.rounds, s.each/2, s.ids, s.c))
+	}
+}
+
+func (s *selection) peers() {}
+func (s *selection) flood() {}

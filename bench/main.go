@@ -1,0 +1,136 @@
+// Bench measures this library beside others that do the same work: pion/dtls, plain UDP in
+// Go, and a C program on the same libssl. What each row means is in docs/performance.md.
+//
+//	make bench         everything; writes bench/results
+//	make bench-quick   the rows that have a goal, in a minute
+//
+// From its own folder, also with a choice of what is measured:
+//
+//	go run . -out results
+//	go run . -quick -run 'one-way|echo'
+//
+// The contenders take turns within each round. A row has the medians of the rounds, the
+// lowest and the highest, and the medians of the ratios within each round.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/ossldtls/ossldtls/bench/report"
+)
+
+func main() {
+	quick := flag.Bool("quick", false, "only the rows that have a goal, with short samples")
+	out := flag.String("out", "", "`folder` for latest.json and the plots; empty: only the table is printed")
+	only := flag.String("run", "", "measure only what matches this regular `expression`")
+	source := flag.String("c", "c", "`folder` of the C program")
+	limit := flag.Duration("limit", 12*time.Minute, "give up after this `time`")
+	role := flag.String("role", "", "what this process is: the bench starts its servers so")
+	flag.Parse()
+	var err error
+	if *role != "" {
+		err = runRole(*role, os.Stdin, os.Stdout)
+	} else {
+		time.AfterFunc(*limit, func() {
+			fmt.Fprintf(os.Stderr, "bench: not done after %v\n", *limit)
+			os.Exit(1) // the servers end with this process
+		})
+		err = run(*quick, *out, *only, *source)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(quick bool, out, only, source string) error {
+	filter, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "ossldtls-bench.")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	ids, err := newIdentities(dir)
+	if err != nil {
+		return err
+	}
+	start := time.Now()
+	command := "make bench"
+	if quick {
+		command = "make bench-quick"
+	}
+	if only != "" {
+		command = "bench " + strings.Join(os.Args[1:], " ")
+	}
+	result := report.Report{Env: environment(command)}
+	result.Env.Missing["Qt"] = "not built in: QDtls needs a QUdpSocket, so that it cannot do the work in memory"
+	list := cases(quick, ids, buildC(dir, source))
+	say := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+	var points []plotted
+	var failures error
+	for _, b := range list {
+		if !filter.MatchString(b.topic) {
+			continue
+		}
+		rows, err := b.run(say, result.Env.Missing)
+		failures = errors.Join(failures, err)
+		result.Rows = append(result.Rows, rows...)
+		for i, row := range rows {
+			points = append(points, plotted{b.plot, i, row})
+		}
+	}
+	result.Env.Seconds = float64(time.Since(start).Round(time.Second).Seconds())
+	if err := write(result, points, out, quick, os.Stdout); err != nil {
+		return err
+	}
+	return failures
+}
+
+// write prints the table and keeps the results.
+func write(result report.Report, points []plotted, out string, quick bool, table io.Writer) error {
+	env := result.Env
+	fmt.Fprintf(table, "%s, %s, %s, %s, pion/dtls %s, %s\n\n", env.CPU, plural(env.Cores, "core"), env.Go, env.OpenSSL, env.Pion, env.Kernel)
+	if err := result.Table(table); err != nil {
+		return err
+	}
+	fmt.Fprintf(table, "\n%.0f s\n", env.Seconds)
+	if out == "" {
+		return nil
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	text, err := result.JSON()
+	if err != nil {
+		return err
+	}
+	name := "latest.json"
+	if quick {
+		name = "quick.json"
+	}
+	if err := os.WriteFile(filepath.Join(out, name), text, 0o644); err != nil {
+		return err
+	}
+	var markdown strings.Builder
+	if err := result.Table(&markdown); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(out, strings.TrimSuffix(name, "json")+"md"), []byte(markdown.String()), 0o644); err != nil {
+		return err
+	}
+	if quick {
+		return nil
+	}
+	return drawAll(out, points)
+}
