@@ -9,7 +9,7 @@ import (
 // What is compared with what, in the rows that have a goal.
 const (
 	toPion = report.Ours + "/" + pionName
-	toUDP  = report.Ours + "/UDP"
+	toUDP  = report.Ours + "/" + udpName
 	toC    = report.Ours + "/" + cName
 )
 
@@ -118,5 +118,21 @@ func (s *selection) verifier() {
 	}
 }
 
-func (s *selection) peers() {}
-func (s *selection) flood() {}
+func (s *selection) peers() {
+	most, rounds := 10_000, 2
+	if s.quick {
+		rounds = 1
+	}
+	s.add(peers(most, rounds, time.Second, s.ids, []report.Goal{report.AtMost(toPion, 0.6)}, []report.Goal{report.AtMost(report.Ours, 0)}))
+	if s.quick {
+		return
+	}
+	for _, count := range []int{100, 1000} {
+		s.add(peers(count, 3, time.Second, s.ids, nil, nil))
+	}
+	for _, k := range []kind{byECDSA, byPSK} {
+		s.add(connecting(k, 3, time.Second, s.ids))
+	}
+}
+
+func (s *selection) flood() { s.add(flood(s.ids)) }

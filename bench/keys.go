@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -65,6 +66,29 @@ func newIdentities(dir string) (*identities, error) {
 	}
 	ids.rsa, err = ids.issue("rsa", rsaKey, rootKey)
 	return ids, err
+}
+
+// loadIdentities reads what newIdentities has written, in another process.
+func loadIdentities(dir string) (*identities, error) {
+	ids := &identities{dir: dir}
+	text, err := os.ReadFile(filepath.Join(dir, "root.pem"))
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("no root in " + dir)
+	}
+	if ids.root, err = x509.ParseCertificate(block.Bytes); err != nil {
+		return nil, err
+	}
+	for name, cert := range map[string]*tls.Certificate{"ecdsa": &ids.ecdsa, "rsa": &ids.rsa} {
+		path := filepath.Join(dir, name+".pem")
+		if *cert, err = tls.LoadX509KeyPair(path, path); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
 }
 
 func certificate(name string) *x509.Certificate {

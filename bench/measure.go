@@ -34,6 +34,7 @@ type bencher struct {
 	rounds     int
 	each       time.Duration // of a sample
 	cores      int           // 0: all
+	once       bool          // a sample is all of the work: no warm-up
 	plot       point         // where the rows go in the plots
 }
 
@@ -65,7 +66,7 @@ func (b *bencher) run(say func(format string, args ...any), missing map[string]s
 		if closing != nil {
 			defer closing()
 		}
-		if err == nil {
+		if err == nil && !b.once {
 			_, err = take(b.each / 4) // warm-up
 		}
 		if err != nil {

@@ -17,6 +17,8 @@ type network struct {
 	name   string
 	listen func(h handler) (addr string, closing func(), err error)
 	dial   func(addr string) (net.Conn, error)
+	// cookies returns how many HelloVerifyRequests the server has sent; nil: it does not tell.
+	cookies func() uint64
 }
 
 // acceptAll serves each connection on a goroutine of its own.
@@ -43,10 +45,13 @@ func serveConn(c net.Conn, h handler) {
 	}
 }
 
+// udpName is that contender's.
+const udpName = "UDP"
+
 // plainUDP is sockets without DTLS: one for the server, one for each client.
 func plainUDP() *network {
 	return &network{
-		name: "UDP",
+		name: udpName,
 		listen: func(h handler) (string, func(), error) {
 			sock, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 			if err != nil {

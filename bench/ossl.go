@@ -67,12 +67,12 @@ func osslServe(ids *identities, k kind) (*network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.name = report.Ours + " Serve"
 	n.listen = func(h handler) (string, func(), error) {
 		l, err := dtls.Listen("udp4", "127.0.0.1:0", server)
 		if err != nil {
 			return "", nil, err
 		}
+		n.cookies = func() uint64 { return l.Stats().CookiesSent }
 		go func() {
 			_ = l.Serve(dtls.Handler{Datagram: func(c *dtls.Conn, datagram []byte) {
 				h(datagram, func(answer []byte) { _, _ = c.Write(answer) })
