@@ -56,7 +56,7 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 # Built first, so that no figure has the compiler beside it. The servers of a run are the same program once more.
 bench: ## side by side with pion, plain UDP and C: table, bench/results/latest.json and plots, in ten minutes
 	@scripts/deps.sh build
-	cd bench && $(GO) build -o build/bench . && ./build/bench -out results $(BENCHFLAGS)
+	cd bench && $(GO) build -o build/bench . && ./build/bench -out results -docs ../docs/performance.md $(BENCHFLAGS)
 
 bench-quick: ## the rows of it that have a goal, in a minute: the table alone
 	@scripts/deps.sh build

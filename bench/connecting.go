@@ -19,7 +19,10 @@ func connecting(k kind, rounds int, each time.Duration, ids *identities) *benche
 			{name: name + ", CPU of the server's process", unit: "µs"},
 			{name: name + ", 4 at a time", unit: "handshakes/s"},
 		},
-		plot: point{file: "handshake-loopback", series: k.name},
+		plots: []point{
+			{file: "handshake-loopback", title: "handshake over loopback, CPU", label: k.name + ", client"},
+			{metric: 1, file: "handshake-loopback", title: "handshake over loopback, CPU", label: k.name + ", server"},
+		},
 	}
 	for _, who := range []string{report.Ours, pionName} {
 		b.contenders = append(b.contenders, contender{who, func() (sampler, func(), error) { return openConnecting(who, k, ids) }})
@@ -28,7 +31,7 @@ func connecting(k kind, rounds int, each time.Duration, ids *identities) *benche
 }
 
 func openConnecting(who string, k kind, ids *identities) (sampler, func(), error) {
-	s, err := startServer(task{Contender: who, PSK: k.name == byPSK.name, Dir: ids.dir})
+	s, err := startServer(task{Contender: who, Kind: k.name, Dir: ids.dir})
 	if err != nil {
 		return nil, nil, err
 	}

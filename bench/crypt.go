@@ -34,7 +34,7 @@ func crypt(s suite, size, rounds int, each time.Duration, all []contender, goals
 			{name: "decrypt, " + what, unit: "ns/datagram"},
 			{name: "encrypt + decrypt, " + what + ": allocations", unit: "/datagram", goals: allocGoals},
 		},
-		plot: point{file: "crypt", series: s.name, x: float64(size), xLabel: "bytes of payload"},
+		plots: []point{{file: "crypt-" + s.name, title: "encrypt + decrypt in memory, " + s.name, x: float64(size), xLabel: "bytes of payload"}},
 	}
 }
 

@@ -30,9 +30,12 @@ func echo(loaded bool, rounds int, each time.Duration, nets []*network, goals ..
 	b := &bencher{topic: name, rounds: rounds, each: each, metrics: []metric{
 		{name: name + ", p50", unit: "µs", goals: goals}, {name: name + ", p99", unit: "µs"}, {name: name + ", p99.9", unit: "µs"},
 	}}
-	b.plot = point{file: "echo", series: "alone", xLabel: "", x: 0}
+	file := "echo"
 	if loaded {
-		b.plot.series = "under load"
+		file = "echo-load"
+	}
+	for i, label := range []string{"p50", "p99", "p99.9"} {
+		b.plots = append(b.plots, point{metric: i, file: file, title: name, label: label})
 	}
 	for _, net := range nets {
 		b.contenders = append(b.contenders, contender{net.name, func() (sampler, func(), error) { return openEcho(net, loaded) }})
@@ -97,7 +100,7 @@ func (e *echoer) sample(d time.Duration) ([]float64, error) {
 			e.times = append(e.times, float64(time.Since(start))/float64(time.Microsecond))
 		}
 	}
-	if len(e.times) < 100 || lost*100 > len(e.times) {
+	if lost*100 >= len(e.times) {
 		return nil, fmt.Errorf("%d echoes, %d lost", len(e.times), lost)
 	}
 	slices.Sort(e.times)

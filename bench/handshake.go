@@ -26,7 +26,7 @@ func handshakes(k kind, rounds int, each time.Duration, ids *identities, c *cPro
 			{pionName, func() (sampler, func(), error) { return openPionPairs(ids, k) }},
 			{cName, func() (sampler, func(), error) { return c.handshakes(ids, k) }},
 		},
-		plot: point{file: "handshake", series: k.name},
+		plots: []point{{file: "handshake", title: "handshake in memory, CPU of both ends", label: k.name}},
 	}
 }
 

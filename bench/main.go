@@ -31,6 +31,7 @@ func main() {
 	quick := flag.Bool("quick", false, "only the rows that have a goal, with short samples")
 	out := flag.String("out", "", "`folder` for latest.json and the plots; empty: only the table is printed")
 	only := flag.String("run", "", "measure only what matches this regular `expression`")
+	docs := flag.String("docs", "", "`page` whose table is to be that of this run")
 	source := flag.String("c", "c", "`folder` of the C program")
 	limit := flag.Duration("limit", 12*time.Minute, "give up after this `time`")
 	role := flag.String("role", "", "what this process is: the bench starts its servers so")
@@ -43,7 +44,7 @@ func main() {
 			fmt.Fprintf(os.Stderr, "bench: not done after %v\n", *limit)
 			os.Exit(1) // the servers end with this process
 		})
-		err = run(*quick, *out, *only, *source)
+		err = run(*quick, *out, *docs, *only, *source)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -51,7 +52,7 @@ func main() {
 	}
 }
 
-func run(quick bool, out, only, source string) error {
+func run(quick bool, out, docs, only, source string) error {
 	filter, err := regexp.Compile(only)
 	if err != nil {
 		return err
@@ -74,10 +75,10 @@ func run(quick bool, out, only, source string) error {
 		command = "bench " + strings.Join(os.Args[1:], " ")
 	}
 	result := report.Report{Env: environment(command)}
-	result.Env.Missing["Qt"] = "not built in: QDtls needs a QUdpSocket, so that it cannot do the work in memory"
+	result.Env.Missing["Qt"] = "there is no program for it yet: QDtls sends by a QUdpSocket, so that it cannot do the work in memory"
 	list := cases(quick, ids, buildC(dir, source))
 	say := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
-	var points []plotted
+	var data []datum
 	var failures error
 	for _, b := range list {
 		if !filter.MatchString(b.topic) {
@@ -86,21 +87,26 @@ func run(quick bool, out, only, source string) error {
 		rows, err := b.run(say, result.Env.Missing)
 		failures = errors.Join(failures, err)
 		result.Rows = append(result.Rows, rows...)
-		for i, row := range rows {
-			points = append(points, plotted{b.plot, i, row})
-		}
+		data = append(data, place(b.plots, rows)...)
 	}
 	result.Env.Seconds = float64(time.Since(start).Round(time.Second).Seconds())
-	if err := write(result, points, out, quick, os.Stdout); err != nil {
+	if err := write(result, data, out, quick, os.Stdout); err != nil {
 		return err
+	}
+	if docs != "" {
+		failures = errors.Join(failures, updatePage(docs, result))
 	}
 	return failures
 }
 
+func headline(env report.Env) string {
+	return fmt.Sprintf("%s, %s, %s, %s, pion/dtls %s, %s", env.CPU, plural(env.Cores, "core"), env.Go, env.OpenSSL, env.Pion, env.Kernel)
+}
+
 // write prints the table and keeps the results.
-func write(result report.Report, points []plotted, out string, quick bool, table io.Writer) error {
+func write(result report.Report, data []datum, out string, quick bool, table io.Writer) error {
 	env := result.Env
-	fmt.Fprintf(table, "%s, %s, %s, %s, pion/dtls %s, %s\n\n", env.CPU, plural(env.Cores, "core"), env.Go, env.OpenSSL, env.Pion, env.Kernel)
+	fmt.Fprintf(table, "%s\n\n", headline(env))
 	if err := result.Table(table); err != nil {
 		return err
 	}
@@ -122,15 +128,8 @@ func write(result report.Report, points []plotted, out string, quick bool, table
 	if err := os.WriteFile(filepath.Join(out, name), text, 0o644); err != nil {
 		return err
 	}
-	var markdown strings.Builder
-	if err := result.Table(&markdown); err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(out, strings.TrimSuffix(name, "json")+"md"), []byte(markdown.String()), 0o644); err != nil {
-		return err
-	}
 	if quick {
 		return nil
 	}
-	return drawAll(out, points)
+	return drawAll(out, data)
 }

@@ -35,7 +35,7 @@ type bencher struct {
 	each       time.Duration // of a sample
 	cores      int           // 0: all
 	once       bool          // a sample is all of the work: no warm-up
-	plot       point         // where the rows go in the plots
+	plots      []point       // where the metrics go in the plots
 }
 
 // missingError says that a contender cannot take part at all.

@@ -69,9 +69,15 @@ func oneWay(size, conns, cores, rounds int, each time.Duration, nets []*network,
 	b := &bencher{
 		rounds: rounds, each: each, cores: cores,
 		metrics: []metric{{name: name, unit: "received/s", goals: goals}},
-		plot:    point{file: "one-way", series: fmt.Sprintf("%d B, %s", size, coreText(cores)), x: float64(conns), xLabel: "connections"},
 	}
 	if cores > 0 {
+		const title = "one-way datagrams over loopback"
+		b.plots = []point{{file: fmt.Sprintf("one-way-%d", size), title: fmt.Sprintf("%s, %d B", title, size),
+			suffix: plural(cores, "core"), x: float64(conns), xLabel: "connections"}}
+		if conns == 1 {
+			b.plots = append(b.plots, point{file: "one-way-size", title: title + ", 1 connection",
+				suffix: plural(cores, "core"), x: float64(size), xLabel: "bytes of payload"})
+		}
 		b.metrics[0].name += ", " + plural(cores, "core")
 	}
 	b.metrics = append(b.metrics, metric{name: b.metrics[0].name + ": lost", unit: "%"})
@@ -174,11 +180,4 @@ func plural(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-func coreText(cores int) string {
-	if cores == 0 {
-		return "all cores"
-	}
-	return plural(cores, "core")
 }

@@ -29,7 +29,10 @@ func peers(count, rounds int, echoing time.Duration, ids *identities, goals, gor
 			{name: name + fmt.Sprintf(": echoes of %d B, %d at a time", echoSize, busy), unit: "echoes/s"},
 			{name: name + ": connections made", unit: "connections/s"},
 		},
-		plot: point{file: "peers", series: "server", x: float64(count), xLabel: "peers"},
+		plots: []point{
+			{metric: 0, file: "peers-memory", title: "resident memory per idle connection", label: plural(count, "peer")},
+			{metric: 2, file: "peers-echo", title: "a server's echoes", label: plural(count, "peer")},
+		},
 	}
 	for _, who := range []string{report.Ours, pionName, udpName} {
 		b.contenders = append(b.contenders, contender{who, func() (sampler, func(), error) {
@@ -86,8 +89,9 @@ func samplePeers(who string, count int, d time.Duration, ids *identities) ([]flo
 		return nil, fmt.Errorf("the server has heard %d of %d clients", full.Received, count)
 	}
 	start = time.Now()
-	err = eachOf(busy, func(worker int) error {
-		for i := worker; time.Since(start) < d; i += busy {
+	workers := min(busy, count)
+	err = eachOf(workers, func(worker int) error {
+		for i := worker; time.Since(start) < d; i += workers {
 			if i >= count {
 				i = worker
 			}

@@ -20,7 +20,7 @@ import (
 // with its input.
 type task struct {
 	Contender string
-	PSK       bool
+	Kind      string // by which the two sides prove who they are; empty: ECDSA P-256
 	Dir       string // of the identities
 }
 
@@ -75,8 +75,10 @@ func runRole(role string, in io.Reader, out io.Writer) error {
 // network returns the contender as a server for many: with this library, by Serve.
 func (t task) network() (*network, error) {
 	k := byECDSA
-	if t.PSK {
-		k = byPSK
+	for _, other := range kinds {
+		if other.name == t.Kind {
+			k = other
+		}
 	}
 	ids, err := loadIdentities(t.Dir)
 	if err != nil {

@@ -31,6 +31,8 @@ var (
 	resumed = kind{"resumed", suites[0]}
 )
 
+var kinds = []kind{byECDSA, byRSA, byPSK, resumed}
+
 // with returns the kind with another suite.
 func (k kind) with(s suite) kind {
 	k.suite = s

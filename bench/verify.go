@@ -19,7 +19,7 @@ func hellos(parallel, rounds int, each time.Duration, ids *identities, c *cProgr
 		topic: name, rounds: rounds, each: each,
 		metrics:    []metric{{name: name, unit: "hellos/s", goals: goals}},
 		contenders: []contender{{report.Ours, func() (sampler, func(), error) { return openVerifier(ids, parallel) }}},
-		plot:       point{file: "verifier", series: "hellos/s", x: float64(parallel), xLabel: "goroutines"},
+		plots:      []point{{file: "verifier", title: "verifier, hellos without cookie", label: plural(parallel, "goroutine")}},
 	}
 	if parallel == 1 {
 		b.contenders = append(b.contenders, contender{cName, func() (sampler, func(), error) { return c.listen(ids) }})

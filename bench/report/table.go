@@ -10,9 +10,14 @@ import (
 	"unicode/utf8"
 )
 
-// Table writes the rows as a table in Markdown, which is readable on a terminal too: the
-// medians with the lowest and the highest, the ratios, the goal and whether it is met.
-func (r Report) Table(w io.Writer) error {
+// Table writes the rows as a table for a terminal: the medians with the lowest and the
+// highest, the ratios, the goal and whether it is met.
+func (r Report) Table(w io.Writer) error { return r.table(w, true) }
+
+// Markdown writes the same without the blanks that align the columns.
+func (r Report) Markdown(w io.Writer) error { return r.table(w, false) }
+
+func (r Report) table(w io.Writer, aligned bool) error {
 	lines := [][]string{{"what", "unit", "contenders: median (min … max)", "ratios", "goal", "met"}}
 	for _, row := range r.Rows {
 		lines = append(lines, []string{row.Name, row.Unit, row.contenders(), row.ratios(), row.goal(), row.verdict()})
@@ -20,13 +25,16 @@ func (r Report) Table(w io.Writer) error {
 	widths := make([]int, len(lines[0]))
 	for _, line := range lines {
 		for i, cell := range line {
+			if !aligned {
+				break
+			}
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
 	var b strings.Builder
 	for n, line := range lines {
 		for i, cell := range line {
-			fmt.Fprintf(&b, "| %s%s ", cell, strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)))
+			fmt.Fprintf(&b, "| %s%s ", cell, strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(cell))))
 		}
 		b.WriteString("|\n")
 		if n == 0 {
