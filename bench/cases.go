@@ -119,16 +119,16 @@ func (s *selection) verifier() {
 }
 
 func (s *selection) peers() {
-	most, rounds := 10_000, 2
-	if s.quick {
-		rounds = 1
+	rounds := 1
+	if !s.quick {
+		rounds = 3
+		for _, count := range []int{100, 1000} {
+			s.add(peers(count, rounds, time.Second, s.ids, nil, nil))
+		}
 	}
-	s.add(peers(most, rounds, time.Second, s.ids, []report.Goal{report.AtMost(toPion, 0.6)}, []report.Goal{report.AtMost(report.Ours, 0)}))
+	s.add(peers(10_000, rounds, time.Second, s.ids, []report.Goal{report.AtMost(toPion, 0.6)}, []report.Goal{report.AtMost(report.Ours, 0)}))
 	if s.quick {
 		return
-	}
-	for _, count := range []int{100, 1000} {
-		s.add(peers(count, 3, time.Second, s.ids, nil, nil))
 	}
 	for _, k := range kinds {
 		s.add(connecting(k, 3, time.Second, s.ids))

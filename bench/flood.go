@@ -14,9 +14,10 @@ import (
 // How many hellos from as many addresses that nobody is at. A server that keeps something
 // for each gets fewer.
 const (
-	manyHellos = 1_000_000
-	fewHellos  = 20_000
-	firstHello = 50_000 // before the memory is looked at
+	manyHellos    = 1_000_000
+	visitedHellos = 300_000 // while real clients connect
+	fewHellos     = 20_000
+	firstHello    = 50_000 // before the memory is looked at
 )
 
 // unchanged is how many KB a process may have more after the flood than before it: what a
@@ -58,46 +59,68 @@ func sampleFlood(who string, ids *identities) ([]float64, error) {
 	if who != report.Ours {
 		first = 100
 	}
-	visits := func() (share, ms float64) { return 0, 0 }
-	if who == report.Ours {
-		visits = startVisits(s.start.Address, ids) // what real clients make it hold is there before
-	}
 	if err := sp.send(first, 50); err != nil {
 		return nil, err
 	}
-	visits()
 	time.Sleep(200 * time.Millisecond)
-	before, err := s.state()
+	before, err := s.alone()
 	if err != nil {
 		return nil, err
 	}
 	if who != report.Ours {
 		return s.keptOf(sp, before)
 	}
-	visits = startVisits(s.start.Address, ids)
 	start := time.Now()
-	after := before
-	// Hellos that the server's socket had no room for do not count.
-	for after.Cookies-before.Cookies < manyHellos && time.Since(start) < time.Minute && err == nil {
-		if err = sp.send(100_000, 0); err == nil {
-			after, err = s.state()
-		}
+	after, err := s.answer(sp, manyHellos)
+	if err != nil {
+		return nil, err
 	}
 	took := time.Since(start)
+	// Apart, since what a real client makes a server hold is not the flood's.
+	visits := startVisits(s.start.Address, ids)
+	_, err = s.answer(sp, visitedHellos)
 	share, waited := visits()
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(500 * time.Millisecond)
-	if after, err = s.state(); err != nil {
+	if _, err := s.alone(); err != nil {
 		return nil, err
 	}
 	count := after.Cookies - before.Cookies
-	if count < manyHellos {
-		return nil, fmt.Errorf("only %d hellos were answered", count)
-	}
 	grown := float64(after.Resident - before.Resident)
 	return []float64{grown / 1024, 100 * share, waited, grown / float64(count), float64(count) / took.Seconds()}, nil
+}
+
+// answer floods the server until it has answered n more hellos: those that its socket had no
+// room for do not count.
+func (s *server) answer(sp *spoofer, n uint64) (state, error) {
+	start := time.Now()
+	before, err := s.state()
+	for after := before; err == nil; after, err = s.state() {
+		if after.Cookies-before.Cookies >= n {
+			return after, nil
+		}
+		if time.Since(start) > time.Minute {
+			return after, fmt.Errorf("only %d hellos were answered", after.Cookies-before.Cookies)
+		}
+		if err := sp.send(50_000, 0); err != nil {
+			return after, err
+		}
+	}
+	return state{}, err
+}
+
+// alone waits until the last client has gone, and returns how the server is then.
+func (s *server) alone() (state, error) {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		st, err := s.state()
+		if err != nil || st.Open == 0 {
+			return st, err
+		}
+		if time.Now().After(deadline) {
+			return st, fmt.Errorf("%d connections are left", st.Open)
+		}
+	}
 }
 
 // keptOf is for a server that keeps something for each hello: a few, slowly enough for it to
@@ -117,6 +140,7 @@ func startVisits(addr string, ids *identities) (stop func() (share, ms float64))
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	visits, times := 0, []float64{}
+	var conns []net.Conn // closed when the flood is over: a close_notify in it could be lost
 	go func() {
 		defer close(done)
 		cfg, _, err := osslConfigs(ids, byECDSA)
@@ -132,7 +156,7 @@ func startVisits(addr string, ids *identities) (stop func() (share, ms float64))
 			visits++
 			if err == nil {
 				times = append(times, float64(time.Since(start).Microseconds())/1000)
-				_ = c.Close()
+				conns = append(conns, c)
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
@@ -140,6 +164,10 @@ func startVisits(addr string, ids *identities) (stop func() (share, ms float64))
 	return func() (float64, float64) {
 		cancel()
 		<-done
+		time.Sleep(100 * time.Millisecond)
+		for _, c := range conns {
+			_ = c.Close()
+		}
 		slices.Sort(times)
 		return float64(len(times)) / float64(max(visits, 1)), report.Quantile(times, 0.5)
 	}

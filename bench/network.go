@@ -17,8 +17,9 @@ type network struct {
 	name   string
 	listen func(h handler) (addr string, closing func(), err error)
 	dial   func(addr string) (net.Conn, error)
-	// cookies returns how many HelloVerifyRequests the server has sent; nil: it does not tell.
-	cookies func() uint64
+	// counts returns how many HelloVerifyRequests the server has sent, and how many
+	// connections it has; nil: it does not tell.
+	counts func() (cookies uint64, open int)
 }
 
 // acceptAll serves each connection on a goroutine of its own.

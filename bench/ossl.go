@@ -72,7 +72,10 @@ func osslServe(ids *identities, k kind) (*network, error) {
 		if err != nil {
 			return "", nil, err
 		}
-		n.cookies = func() uint64 { return l.Stats().CookiesSent }
+		n.counts = func() (uint64, int) {
+			stats := l.Stats()
+			return stats.CookiesSent, stats.Open + stats.HalfOpen
+		}
 		go func() {
 			_ = l.Serve(dtls.Handler{Datagram: func(c *dtls.Conn, datagram []byte) {
 				h(datagram, func(answer []byte) { _, _ = c.Write(answer) })

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"image/color"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -31,7 +32,7 @@ type point struct {
 // datum is a point with what was measured.
 type datum struct {
 	point
-	series, unit string
+	who, series, unit string
 	report.Stat
 }
 
@@ -45,7 +46,7 @@ func place(points []point, rows []report.Row) []datum {
 		row := rows[p.metric]
 		for name, stat := range row.Contenders {
 			series := strings.TrimSpace(name + " " + p.suffix)
-			all = append(all, datum{p, series, row.Unit, stat})
+			all = append(all, datum{p, name, series, row.Unit, stat})
 		}
 	}
 	return all
@@ -80,7 +81,7 @@ func draw(data []datum) (*plot.Plot, error) {
 	p.Y.Label.Text = data[0].unit
 	p.X.Label.Text = data[0].xLabel
 	p.Y.Min = 0
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Padding, p.Legend.XOffs = true, vg.Millimeter, -vg.Centimeter
 	p.Add(plotter.NewGrid())
 	bySeries := map[string][]datum{}
 	for _, d := range data {
@@ -95,7 +96,7 @@ func draw(data []datum) (*plot.Plot, error) {
 			return nil, err
 		}
 	}
-	p.Y.Max *= 1.3 // for the legend
+	p.Y.Max *= 1.4 // for the legend
 	return p, nil
 }
 
@@ -115,11 +116,21 @@ func curve(p *plot.Plot, i int, name string, data []datum) error {
 	if err != nil {
 		return err
 	}
-	line.Color, dots.Color, whiskers.Color = plotutil.Color(i), plotutil.Color(i), plotutil.Color(i)
-	line.Dashes, dots.Shape = plotutil.Dashes(i/7), plotutil.Shape(i)
+	ink := colorOf(data[0].who)
+	line.Color, dots.Color, whiskers.Color = ink, ink, ink
+	dots.Shape = plotutil.Shape(i)
+	if strings.HasPrefix(data[0].suffix, "1 ") { // the fewer cores
+		line.Dashes = plotutil.Dashes(2)
+	}
 	p.Add(line, dots, whiskers)
 	p.Legend.Add(name, line, dots)
 	return nil
+}
+
+// colorOf returns a contender's color, the same in all plots.
+func colorOf(who string) color.Color {
+	order := []string{report.Ours, pionName, udpName, cName, report.Ours + " Conn", report.Ours + " openssl"}
+	return plotutil.Color(max(0, slices.Index(order, who)))
 }
 
 type spread struct {
@@ -149,12 +160,13 @@ func bars(p *plot.Plot, names []string, bySeries map[string][]datum, labels []st
 		if err != nil {
 			return err
 		}
-		chart.Color, chart.LineStyle.Width = plotutil.Color(i), 0
+		chart.Color, chart.LineStyle.Width = colorOf(bySeries[name][0].who), 0
 		chart.Offset = width * vg.Length(float64(i)-float64(len(names)-1)/2)
 		p.Add(chart)
 		p.Legend.Add(name, chart)
 	}
 	p.NominalX(labels...)
-	p.Y.Max *= 1.2
+	p.X.Min, p.X.Max = -0.5, float64(len(labels))-0.5
+	p.Y.Max *= 1.3
 	return nil
 }

@@ -31,6 +31,7 @@ type state struct {
 	Goroutines int
 	CPU        time.Duration // used so far
 	Cookies    uint64        // HelloVerifyRequests sent, if it tells
+	Open       int           // connections, if it tells
 	Received   uint64        // datagrams of application data, each of which was sent back
 	Error      string
 }
@@ -59,8 +60,8 @@ func runRole(role string, in io.Reader, out io.Writer) error {
 	for {
 		s.CPU = cpuTime()
 		s.Resident, s.Goroutines, s.Received = resident(), runtime.NumGoroutine(), received.Load()
-		if n.cookies != nil {
-			s.Cookies = n.cookies()
+		if n.counts != nil {
+			s.Cookies, s.Open = n.counts()
 		}
 		if err := output.Encode(s); err != nil {
 			return err

@@ -65,6 +65,9 @@ void handshake(contexts *c, ends *e, double *client_ns, double *server_ns) {
 }
 
 void ends_free(ends *e) {
+	// Freed as if it were broken, a connection makes its session one that cannot be resumed.
+	SSL_set_shutdown(e->client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_set_shutdown(e->server, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(e->client);
 	SSL_free(e->server);
 }
