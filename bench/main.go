@@ -8,6 +8,7 @@
 //
 //	go run . -out results
 //	go run . -quick -run 'one-way|echo'
+//	go run . -run 'one-way.*64 B.*1 connection$' -contenders ossldtls -cpuprofile cpu.prof
 //
 // The contenders take turns within each round. A row has the medians of the rounds, the
 // lowest and the highest, and the medians of the ratios within each round.
@@ -21,6 +22,8 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/pprof"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +35,8 @@ func main() {
 	out := flag.String("out", "", "`folder` for latest.json and the plots; empty: only the table is printed")
 	only := flag.String("run", "", "measure only what matches this regular `expression`")
 	docs := flag.String("docs", "", "`page` whose table is to be that of this run")
+	who := flag.String("contenders", "", "let only those take part that match this regular `expression`")
+	profile := flag.String("cpuprofile", "", "`file` for a profile of this process")
 	source := flag.String("c", "c", "`folder` of the C program")
 	limit := flag.Duration("limit", 12*time.Minute, "give up after this `time`")
 	role := flag.String("role", "", "what this process is: the bench starts its servers so")
@@ -44,7 +49,7 @@ func main() {
 			fmt.Fprintf(os.Stderr, "bench: not done after %v\n", *limit)
 			os.Exit(1) // the servers end with this process
 		})
-		err = run(*quick, *out, *docs, *only, *source)
+		err = run(options{*quick, *out, *docs, *only, *who, *profile, *source})
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -52,10 +57,26 @@ func main() {
 	}
 }
 
-func run(quick bool, out, docs, only, source string) error {
-	filter, err := regexp.Compile(only)
+type options struct {
+	quick                                 bool
+	out, docs, only, who, profile, source string
+}
+
+func run(o options) error {
+	filter, err := regexp.Compile(o.only)
 	if err != nil {
 		return err
+	}
+	takesPart, err := regexp.Compile(o.who)
+	if err != nil {
+		return err
+	}
+	if o.profile != "" {
+		stop, err := profileTo(o.profile)
+		if err != nil {
+			return err
+		}
+		defer stop()
 	}
 	dir, err := os.MkdirTemp("", "ossldtls-bench.")
 	if err != nil {
@@ -68,15 +89,15 @@ func run(quick bool, out, docs, only, source string) error {
 	}
 	start := time.Now()
 	command := "make bench"
-	if quick {
+	if o.quick {
 		command = "make bench-quick"
 	}
-	if only != "" {
+	if o.only+o.who != "" {
 		command = "bench " + strings.Join(os.Args[1:], " ")
 	}
 	result := report.Report{Env: environment(command)}
 	result.Env.Missing["Qt"] = "there is no program for it yet: QDtls sends by a QUdpSocket, so that it cannot do the work in memory"
-	list := cases(quick, ids, buildC(dir, source))
+	list := cases(o.quick, ids, buildC(dir, o.source))
 	say := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 	var data []datum
 	var failures error
@@ -84,19 +105,35 @@ func run(quick bool, out, docs, only, source string) error {
 		if !filter.MatchString(b.topic) {
 			continue
 		}
+		b.contenders = slices.DeleteFunc(b.contenders, func(c contender) bool { return !takesPart.MatchString(c.name) })
 		rows, err := b.run(say, result.Env.Missing)
 		failures = errors.Join(failures, err)
 		result.Rows = append(result.Rows, rows...)
 		data = append(data, place(b.plots, rows)...)
 	}
 	result.Env.Seconds = float64(time.Since(start).Round(time.Second).Seconds())
-	if err := write(result, data, out, quick, os.Stdout); err != nil {
+	if err := write(result, data, o.out, o.quick, os.Stdout); err != nil {
 		return err
 	}
-	if docs != "" {
-		failures = errors.Join(failures, updatePage(docs, result))
+	if o.docs != "" {
+		failures = errors.Join(failures, updatePage(o.docs, result))
 	}
 	return failures
+}
+
+func profileTo(path string) (stop func(), err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
+	}, nil
 }
 
 func headline(env report.Env) string {
