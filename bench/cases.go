@@ -17,7 +17,7 @@ const (
 func cases(quick bool, ids *identities, c *cProgram) []*bencher {
 	s := &selection{quick: quick, ids: ids, c: c, rounds: 5, each: 600 * time.Millisecond}
 	if quick {
-		s.rounds, s.each = 3, 500*time.Millisecond
+		s.rounds, s.each = 3, 350*time.Millisecond
 	}
 	s.oneWay()
 	s.echo()
@@ -119,14 +119,14 @@ func (s *selection) verifier() {
 }
 
 func (s *selection) peers() {
-	rounds := 1
+	rounds, echoing := 1, 300*time.Millisecond
 	if !s.quick {
-		rounds = 3
+		rounds, echoing = 3, time.Second
 		for _, count := range []int{100, 1000} {
-			s.add(peers(count, rounds, time.Second, s.ids, nil, nil))
+			s.add(peers(count, rounds, echoing, s.ids, nil, nil))
 		}
 	}
-	s.add(peers(10_000, rounds, time.Second, s.ids, []report.Goal{report.AtMost(toPion, 0.6)}, []report.Goal{report.AtMost(report.Ours, 0)}))
+	s.add(peers(10_000, rounds, echoing, s.ids, []report.Goal{report.AtMost(toPion, 0.6)}, []report.Goal{report.AtMost(report.Ours, 0)}))
 	if s.quick {
 		return
 	}

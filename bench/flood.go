@@ -15,7 +15,7 @@ import (
 // for each gets fewer.
 const (
 	manyHellos    = 1_000_000
-	visitedHellos = 300_000 // while real clients connect
+	visitedHellos = 200_000 // while real clients connect
 	fewHellos     = 20_000
 	firstHello    = 50_000 // before the memory is looked at
 )
