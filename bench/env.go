@@ -23,6 +23,9 @@ func environment(command string) report.Env {
 		Command: command, Commit: output("git", "describe", "--always", "--dirty", "--exclude=*"),
 		Date: time.Now().UTC().Format(time.RFC3339), Missing: map[string]string{},
 	}
+	if text, err := os.ReadFile("/proc/loadavg"); err == nil {
+		env.Load, _, _ = strings.Cut(string(text), " ")
+	}
 	env.Machine = fmt.Sprintf("%s/%s, %d cores, %s", runtime.GOOS, runtime.GOARCH, env.Cores, env.Memory)
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, dep := range info.Deps {

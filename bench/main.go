@@ -24,6 +24,7 @@ import (
 	"regexp"
 	"runtime/pprof"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -97,6 +98,9 @@ func run(o options) error {
 	}
 	result := report.Report{Env: environment(command)}
 	result.Env.Missing["Qt"] = "there is no program for it yet: QDtls sends by a QUdpSocket, so that it cannot do the work in memory"
+	if load, err := strconv.ParseFloat(result.Env.Load, 64); err == nil && load > 1 {
+		fmt.Fprintf(os.Stderr, "bench: this machine is busy (load %s): most figures will be worse, and some ratios wrong\n", result.Env.Load)
+	}
 	list := cases(o.quick, ids, buildC(dir, o.source))
 	say := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 	var data []datum

@@ -47,6 +47,7 @@ type Env struct {
 	Commit  string            `json:"commit"`
 	Date    string            `json:"date"`
 	Seconds float64           `json:"seconds"`
+	Load    string            `json:"load"`    // of the machine over the minute before the run, where it tells
 	Missing map[string]string `json:"missing"` // contenders that could not take part, and why
 }
 
