@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ossldtls/ossldtls/internal/raceon"
 )
 
 // inNamespace is set for the copy of this program that runs in a network namespace of
@@ -89,7 +91,7 @@ func TestLinkLocal(t *testing.T) {
 		assert.Equal(t, "answer", text)
 		assert.Equal(t, to, source)
 
-		if !race {
+		if !raceon.Enabled {
 			data, peer, local := []byte("text"), p.Peer, p.Local
 			assert.Zero(t, testing.AllocsPerRun(100, func() {
 				if err := c.WriteTo(data, peer, local); err != nil {

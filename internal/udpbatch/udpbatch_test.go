@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/ossldtls/ossldtls/internal/raceon"
 )
 
 // patience is how long a call may take that a broken Conn would not return from.
@@ -210,8 +212,8 @@ func TestDeadlinesOfTheSocketHold(t *testing.T) {
 }
 
 func TestNoAllocationPerDatagram(t *testing.T) {
-	if race {
-		t.Skip("the race detector allocates")
+	if raceon.Enabled {
+		t.Skip("the race detector and the sanitizers allocate")
 	}
 	for _, test := range exchanges {
 		t.Run(test.name, func(t *testing.T) {
