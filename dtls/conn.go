@@ -287,7 +287,7 @@ func (c *Conn) read(b []byte) (n int, found bool, err error) {
 // with mu held.
 func (c *Conn) fill() bool {
 	for c.pending == nil {
-		p, _ := c.in.pop()
+		p := c.in.pop()
 		if p == nil {
 			return false
 		}

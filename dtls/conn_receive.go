@@ -109,7 +109,7 @@ func (c *Conn) meet(datagram []byte) {
 // with mu held.
 func (c *Conn) catchUp(datagram []byte) {
 	for c.phase == phaseOpen {
-		p, _ := c.in.pop()
+		p := c.in.pop()
 		if p == nil {
 			break
 		}

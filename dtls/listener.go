@@ -42,7 +42,7 @@ type Listener struct {
 	waiting chan struct{} // holds one token if ready may have something
 	leaving chan struct{} // closed by Close and Shutdown
 	done    chan struct{} // closed by Close
-	closed  sync.Once
+	closed  atomic.Bool
 	work    workers
 	handler atomic.Pointer[Handler]
 	served  atomic.Bool
@@ -190,9 +190,7 @@ func (l *Listener) SetCookieGeneratorParameters(params GeneratorParameters) erro
 // socket. It does not wait for handlers of [Listener.Serve] that are under way; Shutdown
 // does.
 func (l *Listener) Close() error {
-	first := false
-	l.closed.Do(func() { first = true })
-	if !first {
+	if l.closed.Swap(true) {
 		return l.opError("close", net.ErrClosed)
 	}
 	l.stop()
@@ -200,11 +198,15 @@ func (l *Listener) Close() error {
 }
 
 func (l *Listener) stop() {
-	_ = l.sock.SetWriteDeadline(time.Now().Add(closeGrace)) // a socket that waits must not delay the end
+	l.hurry()
 	l.refuseNew()
 	close(l.done)
 	for _, c := range l.all() {
+		start := time.Now()
 		_ = c.Close()
+		if time.Since(start) < closeGrace/2 {
+			l.hurry() // the socket takes what it gets: the others have their time too
+		}
 	}
 	_ = l.sock.Close()
 	l.work.stop()
@@ -212,6 +214,9 @@ func (l *Listener) stop() {
 		_ = l.verify.Close()
 	}
 }
+
+// hurry keeps a socket that waits from delaying the end.
+func (l *Listener) hurry() { _ = l.sock.SetWriteDeadline(time.Now().Add(closeGrace)) }
 
 // refuseNew lets nobody in any more and ends what has not been accepted.
 func (l *Listener) refuseNew() {
@@ -266,10 +271,10 @@ func (l *Listener) all() []*Conn {
 	return all
 }
 
-// Shutdown lets nobody in any more, so that Accept and Serve return, waits until the connections that were accepted
-// have ended or the context has, then does what Close does and waits for handlers under
-// way: it must not be called by one of them. It returns the context's error if it has cut
-// something short.
+// Shutdown lets nobody in any more, so that Accept and Serve return, waits until the
+// connections that were accepted have ended or the context has, then does what Close does
+// and waits for handlers under way: it must not be called by one of them. It returns the
+// context's error if it has cut something short.
 func (l *Listener) Shutdown(ctx context.Context) error {
 	l.refuseNew()
 	var err error

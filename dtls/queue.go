@@ -77,13 +77,12 @@ func (q *queue) push(datagram []byte, reserve int) bool {
 }
 
 // pop returns the oldest datagram, which the caller then owns; nil if there is none.
-// more reports whether another one waits.
-func (q *queue) pop() (p *packet, more bool) {
+func (q *queue) pop() *packet {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	p = q.first
+	p := q.first
 	if p == nil {
-		return nil, false
+		return nil
 	}
 	q.first = p.next
 	if q.first == nil {
@@ -91,7 +90,7 @@ func (q *queue) pop() (p *packet, more bool) {
 	}
 	q.size -= len(p.buf)
 	p.next = nil
-	return p, q.first != nil
+	return p
 }
 
 func (q *queue) setLimit(limit int) {

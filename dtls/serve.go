@@ -51,7 +51,7 @@ func (c *Conn) serve() (more bool) {
 			c.end(errAbandoned)
 			return false
 		}
-		p, _ := c.in.pop()
+		p := c.in.pop()
 		if p == nil {
 			return false
 		}
