@@ -157,10 +157,16 @@ func Example() {
 	var plain openssl.Datagrams
 	up.Reset()
 	check(client.Write([]byte("hello"), &up))
-	check(client.Shutdown(&up))
 	check(server.Read(up.At(0), &plain, &down))
 	fmt.Printf("%s, at most %d\n", plain.At(0), openssl.MaxPlaintext)
-	err = server.Read(up.At(1), &plain, &down)
+	up.Reset()
+	check(client.Write([]byte("several"), &up))
+	check(client.Write([]byte("at once"), &up))
+	check(server.ReadTrain(up.Bytes(), len(up.At(0)), &plain, &down))
+	fmt.Printf("%s %s\n", plain.At(1), plain.At(2))
+	up.Reset()
+	check(client.Shutdown(&up))
+	err = server.Read(up.At(0), &plain, &down)
 	fmt.Println(errors.Is(err, openssl.ErrZeroReturn))
 	alert, fatal, _ := server.AlertReceived()
 	fmt.Println(alert == openssl.AlertCloseNotify, alert, fatal)
@@ -179,6 +185,7 @@ func Example() {
 	// 32 "" CLIENT_RANDOM
 	// resumed false true
 	// hello, at most 16384
+	// several at once
 	// true
 	// true close_notify false
 	// false

@@ -99,6 +99,7 @@ typedef struct {
 	int64_t timeout_us; // when the retransmission timer is due, -1 if it is stopped
 	size_t out_used;    // bytes used in the sink for outgoing datagrams
 	size_t in_used;     // bytes used in the sink for plaintext
+	size_t in_taken;    // bytes of the train that have been taken
 	size_t more_bytes;  // size of what waits (ODTLS_MORE_OUT: bytes; ODTLS_MORE_IN: bytes known to wait)
 	int32_t more_count; // datagrams that wait (ODTLS_MORE_OUT)
 	odtls_errs *errs;   // owned by the caller; only when err is SSL_ERROR_SSL or SSL_ERROR_SYSCALL
@@ -106,7 +107,8 @@ typedef struct {
 
 // A datagram is borrowed for the call. So are the sinks' buffers.
 odtls_result odtls_handshake(odtls_conn *c, const uint8_t *in, size_t in_len, odtls_sink out);
-odtls_result odtls_read(odtls_conn *c, const uint8_t *in, size_t in_len, odtls_sink plain, odtls_sink out);
+// in is a train of datagrams of size bytes, the last of which may be shorter.
+odtls_result odtls_read(odtls_conn *c, const uint8_t *in, size_t in_len, size_t size, odtls_sink plain, odtls_sink out);
 odtls_result odtls_write(odtls_conn *c, const uint8_t *payload, size_t len, odtls_sink out);
 odtls_result odtls_timeout(odtls_conn *c, odtls_sink out);
 odtls_result odtls_shutdown(odtls_conn *c, odtls_sink out);

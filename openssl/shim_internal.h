@@ -116,6 +116,8 @@ odtls_ptr odtls_ptr_of(void *p);
 // shim_op.c: every operation on a connection is lend or begin … end
 void odtls_op_lend(odtls_conn *c, odtls_sink out);  // borrows the sink's buffers until the end
 void odtls_op_begin(odtls_conn *c, odtls_sink out); // the same, with an empty error queue
+// Between two datagrams of one operation; clean as below.
+void odtls_op_next(odtls_conn *c, int clean);
 int64_t odtls_op_timer(odtls_conn *c);              // µs until it is due, -1: stopped
 // ret is what OpenSSL's function returned; clean says that it has left nothing in the queue.
 odtls_result odtls_op_end(odtls_conn *c, int ret, int clean);

@@ -22,6 +22,14 @@ void odtls_op_begin(odtls_conn *c, odtls_sink out) {
 	odtls_op_lend(c, out);
 }
 
+void odtls_op_next(odtls_conn *c, int clean) {
+	if (!clean && ERR_peek_error() != 0)
+		ERR_clear_error();
+	free(c->in_copy);
+	c->in_copy = NULL;
+	c->n_records = 0;
+}
+
 int64_t odtls_op_timer(odtls_conn *c) {
 	struct timeval tv;
 

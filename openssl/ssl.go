@@ -191,14 +191,25 @@ func (s *SSL) HandleTimeout(out *Datagrams) (due bool, err error) {
 // what came in one datagram with the end of the handshake. If the peer has closed,
 // the error matches [ErrZeroReturn], after what came before. Corresponds to SSL_read.
 func (s *SSL) Read(datagram []byte, plain, out *Datagrams) error {
+	return s.ReadTrain(datagram, len(datagram), plain, out)
+}
+
+// ReadTrain is [SSL.Read] for several datagrams that lie back to back in train: size bytes
+// each, of which the last may have fewer. It is one call of C for all of them. An error ends
+// it: what comes after that datagram is lost.
+func (s *SSL) ReadTrain(train []byte, size int, plain, out *Datagrams) error {
 	const op = "read"
-	if s.c == nil {
+	switch {
+	case s.c == nil:
 		return closedError(op)
+	case size <= 0 && len(train) > 0:
+		return usageError(op, "datagrams of no bytes")
 	}
-	plain.room(len(datagram), 4)
+	plain.room(len(train), 4+len(train)/max(size, 1))
+	in := train
 	for partial := false; ; {
 		n := plain.Len()
-		r := C.odtls_read(s.c, bytePtr(datagram), C.size_t(len(datagram)), plain.sink(), out.sink())
+		r := C.odtls_read(s.c, bytePtr(in), C.size_t(len(in)), C.size_t(size), plain.sink(), out.sink())
 		plain.filled(r.in_used, r.n_in)
 		if partial && r.n_in > 0 {
 			// The rest of the payload that the round before had no room for.
@@ -207,12 +218,17 @@ func (s *SSL) Read(datagram []byte, plain, out *Datagrams) error {
 		if err := s.finish(op, &r, out); err != nil {
 			return err
 		}
-		if r.flags&(C.ODTLS_MORE_IN) == 0 {
+		train = train[r.in_taken:]
+		partial = r.flags&C.ODTLS_PARTIAL != 0
+		switch {
+		case r.flags&C.ODTLS_MORE_IN != 0:
+			plain.Grow(max(int(r.more_bytes), 2048), 16)
+			in = nil
+		case len(train) == 0:
 			return nil
+		default:
+			in = train
 		}
-		partial = r.flags&(C.ODTLS_PARTIAL) != 0
-		datagram = nil
-		plain.Grow(max(int(r.more_bytes), 2048), 16)
 	}
 }
 
