@@ -291,7 +291,7 @@ func (c *Conn) fill() bool {
 		if p == nil {
 			return false
 		}
-		c.decrypt(p.data)
+		c.decrypt(p.data, p.size)
 		p.free()
 	}
 	return true

@@ -330,7 +330,7 @@ func (c *Conn) complete() {
 	c.open.Store(true) // also for one without a listener
 	close(c.shaken)
 	c.startIdle()
-	c.decrypt(nil) // what came with the end of the handshake
+	c.decrypt(nil, 0) // what came with the end of the handshake
 	if c.listener != nil {
 		c.listener.announce(c)
 	}

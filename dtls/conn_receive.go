@@ -4,14 +4,15 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ossldtls/ossldtls/internal/udpbatch"
 	"github.com/ossldtls/ossldtls/openssl"
 )
 
-// batch is how many datagrams are taken from a socket at a time.
-const batch = 64
+// batch is how many packets are taken from a socket at a time.
+const batch = 16
 
 // receiveOwn reads a socket that is the connection's own, until its end.
 func (c *Conn) receiveOwn() {
@@ -28,9 +29,9 @@ func (c *Conn) receiveOwn() {
 		if err != nil {
 			c.passed(err)
 		}
-		for _, p := range packets[:n] {
-			if p.Peer == c.peer {
-				c.receive(p.Data)
+		for i := range packets[:n] {
+			if packets[i].Peer == c.peer {
+				c.receive(&packets[i])
 			}
 		}
 	}
@@ -48,14 +49,21 @@ func (c *Conn) passed(err error) {
 	c.late = err
 }
 
-// receive takes a datagram from the peer, on the goroutine that reads the socket.
-func (c *Conn) receive(datagram []byte) {
-	if c.open.Load() && isData(datagram) {
-		c.keep(datagram)
+// receive takes what has come from the peer, on the goroutine that reads the socket.
+func (c *Conn) receive(p *udpbatch.Packet) {
+	if c.open.Load() && allData(p) {
+		c.keep(p)
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for datagram := range slices.Chunk(p.Data, p.Size) {
+		c.take(datagram)
+	}
+}
+
+// take takes a datagram in any phase. It is called with mu held.
+func (c *Conn) take(datagram []byte) {
 	switch c.phase {
 	case phaseNew:
 		c.meet(datagram)
@@ -66,20 +74,20 @@ func (c *Conn) receive(datagram []byte) {
 	}
 }
 
-// keep puts a datagram into the queue.
-func (c *Conn) keep(datagram []byte) {
-	if !c.in.push(datagram, 0) {
-		c.drop()
+// keep puts what has arrived into the queue.
+func (c *Conn) keep(p *udpbatch.Packet) {
+	if !c.in.push(p, 0) {
+		c.drop(p.Count())
 		return
 	}
 	c.notify()
 }
 
-// drop counts a datagram for which there was no room.
-func (c *Conn) drop() {
-	c.dropped.Add(1)
+// drop counts datagrams for which there was no room.
+func (c *Conn) drop(count int) {
+	c.dropped.Add(uint64(count))
 	if c.listener != nil {
-		c.listener.counts.droppedQueue.Add(1)
+		c.listener.counts.droppedQueue.Add(uint64(count))
 		c.listener.note(c.peer, "dtls: datagram dropped: the queue is full")
 	}
 }
@@ -114,14 +122,14 @@ func (c *Conn) catchUp(datagram []byte) {
 			break
 		}
 		if isData(p.data) && c.full() {
-			c.drop()
+			c.drop(p.count())
 		} else {
-			c.decrypt(p.data)
+			c.decrypt(p.data, p.size)
 		}
 		p.free()
 	}
 	if datagram != nil {
-		c.decrypt(datagram)
+		c.decrypt(datagram, len(datagram))
 	}
 	c.notify()
 }
@@ -136,9 +144,9 @@ func (c *Conn) full() bool {
 // ones count too.
 const pendingCost = 512
 
-// decrypt decrypts a datagram, or what OpenSSL has kept if it is nil, and does what
-// comes of it. It is called with mu held.
-func (c *Conn) decrypt(datagram []byte) {
+// decrypt decrypts a train of datagrams of size bytes, or what OpenSSL has kept if there
+// is none, and does what comes of it. It is called with mu held.
+func (c *Conn) decrypt(train []byte, size int) {
 	if c.phase != phaseOpen {
 		return
 	}
@@ -148,7 +156,7 @@ func (c *Conn) decrypt(datagram []byte) {
 	out := takeDatagrams(&outgoing)
 	defer outgoing.Put(out)
 	before := c.pending.Len()
-	err := c.ssl.Read(datagram, c.pending, out)
+	err := c.ssl.ReadTrain(train, size, c.pending, out)
 	c.heard = c.heard || c.pending.Len() > before
 	c.letGo()
 	closed := errors.Is(err, openssl.ErrZeroReturn)

@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"bytes"
 	"net/netip"
 	"sync/atomic"
 	"testing"
@@ -21,12 +22,12 @@ func FuzzListenerDatagram(f *testing.F) {
 	var end dgramtest.End
 	require.NoError(f, a.SetPeer(serverAddr, ""))
 	require.NoError(f, a.DoHandshake(&end, nil))
-	f.Add(end.Take()[0], true)
+	f.Add(end.Take()[0], true, uint16(0))
 	require.NoError(f, a.Close())
-	f.Add([]byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}, false)
-	f.Add([]byte{21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 40}, true)
-	f.Add([]byte{23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 1, 1}, true)
-	f.Add([]byte{}, true)
+	f.Add([]byte{22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}, false, uint16(0))
+	f.Add([]byte{21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 40}, true, uint16(0))
+	f.Add([]byte{23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 1, 1}, true, uint16(0))
+	f.Add(bytes.Repeat([]byte{23, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 9, 0, 1, 1}, 9), true, uint16(14))
 
 	network := dgramtest.NewNetwork(1)
 	var answered atomic.Int64
@@ -47,13 +48,20 @@ func FuzzListenerDatagram(f *testing.F) {
 	require.NoError(f, err)
 	reply := make([]byte, 0, 512)
 	buf := make([]byte, 100)
-	f.Fuzz(func(t *testing.T, datagram []byte, known bool) {
+	f.Fuzz(func(t *testing.T, datagram []byte, known bool, size uint16) {
 		peer := stranger
 		if known {
 			peer = clientAddr
 		}
 		answered.Store(0)
-		l.receive(&udpbatch.Packet{Data: datagram, Peer: peer}, &reply)
+		if len(datagram) == 0 {
+			return // sockets pass them over
+		}
+		p := &udpbatch.Packet{Data: datagram, Size: int(size), Peer: peer} // several, back to back
+		if size == 0 {
+			p.Size = len(datagram)
+		}
+		l.receive(p, &reply)
 		require.LessOrEqual(t, answered.Load(), int64(len(datagram)))
 		require.Zero(t, l.Stats().HalfOpen)
 		_, err := client.Write([]byte("still there"))

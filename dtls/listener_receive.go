@@ -58,21 +58,31 @@ func (l *Listener) fail(err error) {
 	_ = l.Close()
 }
 
-// receive finds out whom a datagram is for. Nothing in it is proven yet: it goes to
+// receive finds out whom a packet is for. Nothing in it is proven yet: it goes to
 // somebody who can tell.
 func (l *Listener) receive(p *udpbatch.Packet, reply *[]byte) {
-	if _, _, ok := record(p.Data); !ok {
-		l.dropUnknown(p.Peer)
-		return
-	}
 	who := remote{p.Peer, p.Local}
 	l.mu.Lock()
 	c, heir := l.conns[who], l.heirs[who]
 	l.mu.Unlock()
-	if c != nil && heir == nil && isData(p.Data) {
-		c.deliver(p.Data)
+	if c != nil && heir == nil && allData(p) {
+		c.deliver(p)
 		return
 	}
+	for datagram := range slices.Chunk(p.Data, p.Size) {
+		l.receiveOne(who, &udpbatch.Packet{Data: datagram, Size: len(datagram), Peer: p.Peer, Local: p.Local}, reply)
+	}
+}
+
+// receiveOne does the same with one datagram that is not simply data of one connection.
+func (l *Listener) receiveOne(who remote, p *udpbatch.Packet, reply *[]byte) {
+	if _, _, ok := record(p.Data); !ok {
+		l.dropUnknown(p.Peer)
+		return
+	}
+	l.mu.Lock()
+	c, heir := l.conns[who], l.heirs[who]
+	l.mu.Unlock()
 	if h, ok := parseHello(p.Data); ok && (c == nil || c.random != h.random) && (heir == nil || heir.random != h.random) {
 		l.stranger(who, h, p.Data, reply)
 		return
@@ -82,23 +92,23 @@ func (l *Listener) receive(p *udpbatch.Packet, reply *[]byte) {
 		return
 	}
 	// Whose it is only the keys can tell: each of the two drops what is not its own.
-	c.deliver(p.Data)
+	c.deliver(p)
 	if heir != nil {
-		heir.deliver(p.Data)
+		heir.deliver(p)
 	}
 }
 
-// deliver puts a datagram into the connection's queue and calls whoever handles it.
+// deliver puts what has arrived into the connection's queue and calls whoever handles it.
 // Handshake messages and alerts have a reserve there, so that a queue which nobody
 // reads does not keep them out.
-func (c *Conn) deliver(datagram []byte) {
-	data := isData(datagram)
+func (c *Conn) deliver(p *udpbatch.Packet) {
+	data := isData(p.Data)
 	reserve := 0
 	if !data {
 		reserve = handshakeQueue
 	}
-	if !c.in.push(datagram, reserve) {
-		c.drop()
+	if !c.in.push(p, reserve) {
+		c.drop(p.Count())
 		return
 	}
 	if data && c.open.Load() && !c.handled() {
@@ -177,7 +187,7 @@ func (l *Listener) admit(who remote, h hello, datagram []byte, key *openssl.Cook
 	l.half++
 	l.perAddr[subnet(who.peer)]++
 	l.mu.Unlock()
-	c.in.push(datagram, 0)
+	c.in.push(&udpbatch.Packet{Data: datagram, Size: len(datagram)}, 0)
 	l.work.add(c)
 	if old != nil {
 		l.work.add(old) // who ends it

@@ -1,47 +1,102 @@
 package dtls
 
 import (
+	"iter"
+	"slices"
 	"sync"
+	"sync/atomic"
 
+	"github.com/ossldtls/ossldtls/internal/udpbatch"
 	"github.com/ossldtls/ossldtls/openssl"
 )
 
-// packet is a datagram in a buffer of its own, in a queue.
+// packet is a datagram, or a train of them, in a queue.
 type packet struct {
-	buf  []byte // all of it: what the queue counts
-	data []byte
-	next *packet
+	room  []byte           // its memory, or
+	taken *udpbatch.Buffer // what it came in
+	data  []byte
+	size  int // of each datagram in data but the last
+	next  *packet
 }
 
-// Two sizes: nearly every datagram fits the first.
+// Nearly every datagram fits the first of these sizes, and a short train the second. What is
+// longer stays where it is.
 const (
-	smallPacket = 2048
-	largePacket = 1 << 16
+	smallPacket  = 2048
+	middlePacket = 16384
+	largePacket  = udpbatch.BufferSize
 )
 
 var (
-	smallPackets = sync.Pool{New: func() any { return &packet{buf: make([]byte, smallPacket)} }}
-	largePackets = sync.Pool{New: func() any { return &packet{buf: make([]byte, largePacket)} }}
+	smallPackets  = packetsOf(smallPacket)
+	middlePackets = packetsOf(middlePacket)
+	largePackets  = packetsOf(largePacket)
+	takenPackets  = packetsOf(0)
 )
 
-func newPacket(datagram []byte) *packet {
-	pool := &smallPackets
-	if len(datagram) > smallPacket {
-		pool = &largePackets
-	}
-	p := pool.Get().(*packet)
-	p.data = p.buf[:copy(p.buf, datagram)]
-	return p
+func packetsOf(size int) *sync.Pool {
+	return &sync.Pool{New: func() any { return &packet{room: make([]byte, size)} }}
 }
 
-// free gives the packet's buffer back; nothing of it may be used any more.
-func (p *packet) free() {
-	p.data, p.next = nil, nil
-	if len(p.buf) == smallPacket {
-		smallPackets.Put(p)
-	} else {
-		largePackets.Put(p)
+// pool returns where packets of that memory are kept.
+func pool(room int) *sync.Pool {
+	switch room {
+	case 0:
+		return takenPackets
+	case smallPacket:
+		return smallPackets
+	case middlePacket:
+		return middlePackets
 	}
+	return largePackets
+}
+
+// memory returns how many bytes of memory n bytes of datagrams need.
+func memory(n int) int {
+	switch {
+	case n <= smallPacket:
+		return smallPacket
+	case n <= middlePacket:
+		return middlePacket
+	}
+	return largePacket
+}
+
+// keep returns a packet with what has arrived: a copy, or, of a long train, itself.
+func keep(p *udpbatch.Packet) *packet {
+	size := memory(len(p.Data))
+	if size == largePacket {
+		if buf := p.Take(); buf != nil {
+			k := takenPackets.Get().(*packet)
+			k.taken, k.data, k.size = buf, p.Data, p.Size
+			return k
+		}
+	}
+	k := pool(size).Get().(*packet)
+	k.data, k.size = k.room[:copy(k.room, p.Data)], p.Size
+	return k
+}
+
+// datagrams returns what is in a packet, one after the other.
+func (p *packet) datagrams() iter.Seq[[]byte] { return slices.Chunk(p.data, p.size) }
+
+func (p *packet) count() int { return (len(p.data) + p.size - 1) / p.size }
+
+// memory returns what a packet counts with.
+func (p *packet) memory() int {
+	if p.taken != nil {
+		return largePacket
+	}
+	return len(p.room)
+}
+
+// free gives the packet's memory back; nothing of it may be used any more.
+func (p *packet) free() {
+	if p.taken != nil {
+		p.taken.Free()
+	}
+	p.taken, p.data, p.next = nil, nil, nil
+	pool(len(p.room)).Put(p)
 }
 
 // queue holds the datagrams of a connection that have arrived and are not decrypted
@@ -49,34 +104,32 @@ func (p *packet) free() {
 type queue struct {
 	mu          sync.Mutex
 	first, last *packet
-	size, limit int // bytes of buffers
+	size, limit int // bytes of memory
+	some        atomic.Bool
 	closed      bool
 }
 
-// push keeps a copy of a datagram, and reports false if there is no room for it within
-// the limit and the reserve, in bytes.
-func (q *queue) push(datagram []byte, reserve int) bool {
-	size := smallPacket
-	if len(datagram) > smallPacket {
-		size = largePacket
-	}
+// push keeps what has arrived, and reports false if there is no room for it within the
+// limit and the reserve, in bytes.
+func (q *queue) push(p *udpbatch.Packet, reserve int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed || len(datagram) > largePacket || q.first != nil && q.size+size > q.limit+reserve {
+	if q.closed || len(p.Data) > largePacket || q.first != nil && q.size+memory(len(p.Data)) > q.limit+reserve {
 		return false
 	}
-	p := newPacket(datagram)
+	k := keep(p)
 	if q.last == nil {
-		q.first = p
+		q.first = k
+		q.some.Store(true)
 	} else {
-		q.last.next = p
+		q.last.next = k
 	}
-	q.last = p
-	q.size += size
+	q.last = k
+	q.size += k.memory()
 	return true
 }
 
-// pop returns the oldest datagram, which the caller then owns; nil if there is none.
+// pop returns the oldest packet, which the caller then owns; nil if there is none.
 func (q *queue) pop() *packet {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -87,8 +140,9 @@ func (q *queue) pop() *packet {
 	q.first = p.next
 	if q.first == nil {
 		q.last = nil
+		q.some.Store(false)
 	}
-	q.size -= len(p.buf)
+	q.size -= p.memory()
 	p.next = nil
 	return p
 }
@@ -105,11 +159,7 @@ func (q *queue) capacity() int {
 	return q.limit
 }
 
-func (q *queue) empty() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.first == nil
-}
+func (q *queue) empty() bool { return !q.some.Load() }
 
 // close frees what is left and lets nothing in any more.
 func (q *queue) close() {
@@ -122,6 +172,7 @@ func (q *queue) close() {
 		p.free()
 	}
 	q.last, q.size = nil, 0
+	q.some.Store(false)
 }
 
 // outgoing has buffers for what an operation sends, decrypted buffers for what it reads.

@@ -1,6 +1,11 @@
 package dtls
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/ossldtls/ossldtls/internal/udpbatch"
+)
 
 // What the demultiplexer looks at in a record, RFC 6347 §4.1, and in a ClientHello,
 // §4.2.1. Nothing here is authenticated: it only says who looks at the datagram next.
@@ -32,6 +37,16 @@ func record(datagram []byte) (contentType byte, epoch uint16, ok bool) {
 func isData(datagram []byte) bool {
 	contentType, epoch, ok := record(datagram)
 	return ok && contentType == typeData && epoch > 0
+}
+
+// allData reports whether all that has arrived together is protected application data.
+func allData(p *udpbatch.Packet) bool {
+	for datagram := range slices.Chunk(p.Data, p.Size) {
+		if !isData(datagram) {
+			return false
+		}
+	}
+	return true
 }
 
 // hello is what a ClientHello, or its first fragment, says in its first bytes.

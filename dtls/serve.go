@@ -55,10 +55,8 @@ func (c *Conn) serve() (more bool) {
 		if p == nil {
 			return false
 		}
-		if c.phase == phaseNew {
-			c.greet(p.data)
-		} else {
-			c.step(p.data)
+		for datagram := range p.datagrams() {
+			c.advance(datagram)
 		}
 		p.free()
 	}
@@ -70,6 +68,19 @@ func (c *Conn) serve() (more bool) {
 		return false // it has failed
 	}
 	return c.attend(c.listener.handler.Load())
+}
+
+// advance takes a datagram of a handshake, or what comes together with its end. It is
+// called with mu held.
+func (c *Conn) advance(datagram []byte) {
+	switch c.phase {
+	case phaseNew:
+		c.greet(datagram)
+	case phaseShaking:
+		c.step(datagram)
+	case phaseOpen:
+		c.decrypt(datagram, len(datagram))
+	}
 }
 
 // attend lets a handler have its turn. It is called with mu held.

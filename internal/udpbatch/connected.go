@@ -31,7 +31,7 @@ func (s *connected) readBatch(p []Packet) (int, error) {
 		return 0, err
 	}
 	data, err := received(s.buf, n, err)
-	p[0] = Packet{Data: data, Peer: s.peer}
+	p[0] = Packet{Data: data, Size: len(data), Peer: s.peer}
 	return 1, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync/atomic"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -19,13 +20,11 @@ type offload struct {
 	conn     *net.UDPConn
 	peer     netip.AddrPort // of a socket with a remote address
 	wildcard *wildcard      // of a socket that is bound to no one address
-	buf, oob []byte
+	raw      syscall.RawConn
 
-	// What the last read has brought and nobody has taken yet.
-	rest  []byte
-	size  int // of each datagram in it but the last
-	from  netip.AddrPort
-	local netip.Addr
+	in         *receiving // what the last read has brought; nil while nothing is there
+	err        error      // of the last read
+	onReadable func(fd uintptr) bool
 
 	refused atomic.Bool // the kernel or the card does not split
 }
@@ -39,52 +38,17 @@ func newSystemUDP(conn *net.UDPConn, peer netip.AddrPort, anywhere bool) (_ sock
 			return nil, err
 		}
 	}
-	s := &offload{conn: conn, peer: peer, wildcard: w, buf: make([]byte, maxDatagram), oob: make([]byte, maxOOB)}
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
+	s := &offload{conn: conn, peer: peer, wildcard: w, raw: raw}
+	s.onReadable = s.recv
 	err = raw.Control(func(fd uintptr) {
 		// A kernel before 5.0 does not know it, and then there is nothing to split.
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1)
 	})
 	return s, err
-}
-
-func (s *offload) readBatch(p []Packet) (int, error) {
-	if len(s.rest) == 0 {
-		if err := s.read(); err != nil {
-			return 0, err
-		}
-	}
-	n := 0
-	for n < len(p) && len(s.rest) > 0 {
-		size := min(s.size, len(s.rest))
-		p[n] = Packet{Data: s.rest[:size:size], Peer: s.from, Local: s.local}
-		s.rest = s.rest[size:]
-		n++
-	}
-	return n, nil
-}
-
-func (s *offload) read() error {
-	n, oobn, _, peer, err := s.conn.ReadMsgUDPAddrPort(s.buf, s.oob)
-	if err != nil {
-		return err
-	}
-	s.rest, s.size, s.from = s.buf[:n], n, unmap(peer)
-	if s.peer.IsValid() {
-		s.from = s.peer
-	}
-	if oobn > 0 {
-		if size := segmentSize(s.oob[:oobn]); size > 0 {
-			s.size = size
-		}
-		if s.wildcard != nil {
-			s.local = s.wildcard.sentTo(s.oob[:oobn], s.from.Addr())
-		}
-	}
-	return nil
 }
 
 // segmentSize finds the size of the datagrams that were joined; 0 if it is one alone.

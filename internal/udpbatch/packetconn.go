@@ -35,7 +35,7 @@ func (s *packetConn) readBatch(p []Packet) (int, error) {
 		return 0, err
 	}
 	s.addrs.saw(peer, addr)
-	p[0] = Packet{Data: data, Peer: peer}
+	p[0] = Packet{Data: data, Size: len(data), Peer: peer}
 	return 1, err
 }
 

@@ -2,7 +2,10 @@ package udpbatch
 
 import (
 	"net/netip"
+	"os"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,8 +28,35 @@ func TestTrainsAreTrains(t *testing.T) {
 	packets := make([]Packet, 64)
 	n, err := a.ReadBatch(packets)
 	require.NoError(t, err)
-	assert.Equal(t, 30, n, "in one read")
+	require.Equal(t, 1, n)
+	assert.Equal(t, 30, packets[0].Count(), "in one read")
 	assert.False(t, b.socket.(*offload).refused.Load())
+}
+
+// What waits from several peers comes in few calls, and a socket that is empty holds no
+// memory for what may come.
+func TestReadsInOneCall(t *testing.T) {
+	a := newConn(t, listenUDP(t, "udp4", "127.0.0.1:0"))
+	const peers = 100
+	for i := range peers {
+		peer := listenUDP(t, "udp4", "127.0.0.1:0")
+		writeUDP(t, peer, addrOf(a.pc, ""), strconv.Itoa(i))
+	}
+	s := a.socket.(*offload)
+	packets, calls := make([]Packet, peers), 0
+	for i := 0; i < peers; calls++ {
+		n, err := a.ReadBatch(packets)
+		require.NoError(t, err)
+		for _, p := range packets[:n] {
+			assert.Equal(t, strconv.Itoa(i), string(p.Data))
+			i++
+		}
+	}
+	assert.LessOrEqual(t, calls, 10, "2, 4, 8, 16 …")
+	require.NoError(t, a.SetReadDeadline(time.Now().Add(time.Millisecond)))
+	_, err := a.ReadBatch(packets)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	assert.Nil(t, s.in)
 }
 
 // A datagram that is larger than the path's MTU may be no segment of a train; it is sent

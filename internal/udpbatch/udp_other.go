@@ -23,7 +23,7 @@ func (s *udp) readBatch(p []Packet) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	p[0] = Packet{Data: s.buf[:n], Peer: unmap(peer)}
+	p[0] = Packet{Data: s.buf[:n], Size: n, Peer: unmap(peer)}
 	return 1, nil
 }
 

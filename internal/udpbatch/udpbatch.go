@@ -12,15 +12,18 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 )
 
 // maxDatagram is more than a UDP datagram can carry, so that none is ever cut.
 const maxDatagram = 1 << 16
 
-// Packet is a datagram that has arrived.
+// Packet is what has arrived from one peer in one piece: a datagram or, where the system
+// joins them, a train of datagrams back to back. None of them is ever empty.
 type Packet struct {
-	Data []byte // valid until the next ReadBatch; never empty
+	Data []byte // valid until the next ReadBatch, unless Take is called
+	Size int    // of each datagram in Data but the last, which may be shorter
 	// Peer is where it came from: an IPv4 address is never in its IPv4-mapped form, a
 	// link-local one has its zone.
 	Peer netip.AddrPort
@@ -28,7 +31,36 @@ type Packet struct {
 	// zero Addr if the socket is bound to one address, if the system does not tell, and if
 	// it was sent to a multicast or broadcast address, from which nobody can answer.
 	Local netip.Addr
+
+	buf *Buffer // that Data is in; nil if it cannot be had
 }
+
+// Count returns how many datagrams there are in Data.
+func (p *Packet) Count() int { return (len(p.Data) + p.Size - 1) / p.Size }
+
+// Take makes the memory that Data is in the caller's, who frees it. It returns nil if
+// that cannot be done, or has been: Data then has to be copied.
+func (p *Packet) Take() *Buffer {
+	buf := p.buf
+	if buf != nil {
+		p.buf, *buf.slot, buf.slot = nil, nil, nil
+	}
+	return buf
+}
+
+// Buffer is memory for anything that a socket can carry.
+type Buffer struct {
+	bytes [maxDatagram]byte
+	slot  **Buffer // of the socket that still has it
+}
+
+// BufferSize is how many bytes of memory a Buffer is.
+const BufferSize = maxDatagram
+
+var buffers = sync.Pool{New: func() any { return new(Buffer) }}
+
+// Free gives the memory back; nothing of it may be used any more.
+func (b *Buffer) Free() { buffers.Put(b) }
 
 // Conn reads and writes the datagrams of a net.PacketConn.
 type Conn struct {
@@ -75,8 +107,9 @@ func newSocket(pc net.PacketConn) (socket, error) {
 }
 
 // ReadBatch waits for datagrams and describes the first ones in p, at least one and
-// at most len(p). Their Data belongs to the Conn and is valid until the next call.
-// Empty datagrams, and those from an address that AddrPort refuses, are passed over.
+// at most len(p) packets. Their Data belongs to the Conn and is valid until the next call.
+// Empty datagrams, and those from an address that AddrPort refuses, are passed over. While
+// it waits, a *net.UDPConn on Linux needs no memory for what may come.
 //
 // One goroutine reads at a time. Of an error Passing tells whether to read on. After
 // Close it is what the net.PacketConn has for that, net.ErrClosed if it is a

@@ -32,13 +32,7 @@ func newWildcard(conn *net.UDPConn) (*wildcard, error) {
 }
 
 // control runs f with the file descriptor.
-func (s *wildcard) control(f func(fd int) error) error {
-	var err error
-	if closed := s.raw.Control(func(fd uintptr) { err = f(int(fd)) }); closed != nil {
-		return closed
-	}
-	return err
-}
+func (s *wildcard) control(f func(fd int) error) error { return controlled(s.raw, f) }
 
 // askForAddresses sets IP_PKTINFO on a socket for both families too: it alone tells
 // an IPv4 broadcast from a datagram to one address.
@@ -103,7 +97,7 @@ func (s *wildcard) usable(local netip.Addr, index uint32, peer netip.Addr) netip
 	case peer.Zone() != "":
 		return local.WithZone(peer.Zone())
 	}
-	return local.WithZone(s.zone(index))
+	return local.WithZone(zoneName(s.raw, index))
 }
 
 // The control messages to fill in, and where their data begins.
@@ -142,21 +136,7 @@ func (s *wildcard) sendFrom(buf *controlBuffer, local, peer netip.Addr) ([]byte,
 	return oob, nil
 }
 
-// zone returns the name of an interface, its number if it has gone. Names are asked
-// for each time, since they can change.
-func (s *wildcard) zone(index uint32) string {
-	ifr, err := unix.NewIfreq("")
-	if err == nil {
-		ifr.SetUint32(index)
-		err = s.control(func(fd int) error { return unix.IoctlIfreq(fd, unix.SIOCGIFNAME, ifr) })
-	}
-	if err != nil {
-		return strconv.FormatUint(uint64(index), 10)
-	}
-	return ifr.Name()
-}
-
-// index is the reverse of zone.
+// index is the reverse of zoneName.
 func (s *wildcard) index(zone string) (uint32, error) {
 	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
 		return uint32(n), nil
