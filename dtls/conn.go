@@ -41,7 +41,7 @@ type Conn struct {
 	listener *Listener                // nil: the socket is the connection's own
 	verify   *verifier.ClientVerifier // of a server whose socket is its own
 
-	wmu sync.Mutex // one sender at a time, so that records go out in their order; before mu
+	out outbox     // its lock before mu
 	mu  sync.Mutex // the SSL and all that follows
 
 	ssl       *openssl.SSL // nil before the handshake, and after the end
@@ -249,6 +249,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		if found || err != nil {
 			return n, err
 		}
+		c.flushNow() // the answer may be to what waits there
 		select {
 		case <-c.readable:
 		case <-c.ended:
@@ -329,15 +330,10 @@ func (c *Conn) Write(b []byte) (int, error) {
 	case len(b) > MaxPayload:
 		return 0, c.opError(op, &Error{Code: ErrInvalidInputParameters, Op: op, Text: "the datagram is longer than 16384 bytes"})
 	}
-	c.wmu.Lock()
-	defer c.wmu.Unlock()
-	out := takeDatagrams(&outgoing)
-	defer outgoing.Put(out)
-	if err := c.encrypt(b, out); err != nil {
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	if err := c.post(b); err != nil {
 		return 0, err
-	}
-	if err := c.send(out); err != nil {
-		return 0, c.unsent(err)
 	}
 	return len(b), nil
 }
@@ -389,10 +385,9 @@ func (c *Conn) Close() error {
 		return c.opError("close", net.ErrClosed)
 	}
 	defer c.hurry()()
-	if c.listener == nil { // a Write that is under way goes first
-		c.wmu.Lock()
-		defer c.wmu.Unlock()
-	}
+	c.out.mu.Lock()
+	defer c.out.mu.Unlock()
+	c.empty() // what was written goes first
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.farewell()
