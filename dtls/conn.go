@@ -66,6 +66,8 @@ type Conn struct {
 	quiet     int  // rounds of the idle timer without anything from the peer
 	heard     bool // something authentic, in this round
 
+	pump     *pump        // that reads the socket
+	waiting  atomic.Int32 // Reads that wait to be called
 	in       queue
 	readable chan struct{} // holds one token if there may be something to read
 	shaken   chan struct{} // closed when the handshake is over, for better or worse
@@ -97,8 +99,12 @@ func newConn(mode Mode, cfg *Config, sock *udpbatch.Conn, peer netip.AddrPort, l
 		readable: make(chan struct{}, 1), shaken: make(chan struct{}), ended: make(chan struct{}),
 	}
 	c.in.limit = handshakeQueue
+	c.readDeadline.onPass = c.kick
 	return c
 }
+
+// kick makes a Read that has the socket look at everything again.
+func (c *Conn) kick() { c.pump.kick(c) }
 
 // Client returns the client's side of a connection over a socket of the program's own
 // that is used for nothing else, with the peer at the other end. The handshake is still
@@ -146,6 +152,7 @@ func newOver(mode Mode, sock *udpbatch.Conn, peer netip.AddrPort, cfg *Config) (
 		return nil, &Error{Code: ErrTLSInitialization, Op: "new connection", Err: err}
 	}
 	c := newConn(mode, cfg, sock, peer, netip.Addr{})
+	c.pump = &pump{sock: sock, handle: c.receive, passed: c.passed, failed: c.socketFailed}
 	if mode == ServerMode && !cfg.DisableCookieVerification {
 		verify, err := verifier.New()
 		if err != nil {
@@ -250,10 +257,41 @@ func (c *Conn) Read(b []byte) (int, error) {
 			return n, err
 		}
 		c.flushNow() // the answer may be to what waits there
-		select {
-		case <-c.readable:
-		case <-c.ended:
-		case <-c.readDeadline.wait():
+		if n, found, err = c.await(b); found || err != nil {
+			return n, err
+		}
+	}
+}
+
+// await waits until there may be something to read. It reads the socket itself if nobody
+// does, and then returns what it has found.
+func (c *Conn) await(b []byte) (n int, found bool, err error) {
+	c.pump.waiting.Add(1)
+	if c.pump.lend(c) {
+		c.pump.waiting.Add(-1)
+		return c.readSocket(b)
+	}
+	defer c.pump.waiting.Add(-1)
+	c.waiting.Add(1)
+	defer c.waiting.Add(-1)
+	if n, found, err = c.read(b); found || err != nil { // that nobody was called for
+		return n, found, err
+	}
+	select {
+	case <-c.readable:
+	case <-c.ended:
+	case <-c.readDeadline.wait():
+	}
+	return 0, false, nil
+}
+
+// readSocket reads the socket until it finds something, or has another reason to stop.
+func (c *Conn) readSocket(b []byte) (n int, found bool, err error) {
+	defer c.pump.giveBack()
+	for {
+		c.pump.asleep.Store(true) // from here on it has to be called
+		if n, found, err = c.read(b); found || err != nil || c.readDeadline.expired() || !c.pump.turn() {
+			return n, found, err
 		}
 	}
 }
@@ -306,7 +344,13 @@ func (c *Conn) letGo() {
 	}
 }
 
+// notify calls a Read that waits, if there is one.
 func (c *Conn) notify() {
+	c.pump.kick(c)
+	if c.waiting.Load() == 0 {
+		return
+	}
+	c.pump.told()
 	select {
 	case c.readable <- struct{}{}:
 	default:

@@ -21,7 +21,7 @@ func (c *Conn) begin() {
 	}
 }
 
-// run is the goroutine of a connection whose socket is its own.
+// run begins the handshake of a connection whose socket is its own.
 func (c *Conn) run() {
 	c.mu.Lock()
 	if c.phase == phaseNew {
@@ -34,7 +34,7 @@ func (c *Conn) run() {
 	ended := c.phase == phaseEnded
 	c.mu.Unlock()
 	if !ended {
-		c.receiveOwn()
+		c.pump.start()
 	}
 }
 
@@ -362,10 +362,12 @@ func (c *Conn) end(err error) {
 		close(c.shaken)
 	}
 	close(c.ended)
+	c.kick()
 	if c.listener != nil {
 		c.listener.gone(c, wasOpen)
 		return
 	}
+	c.pump.stop()
 	if c.verify != nil {
 		_ = c.verify.Close() // its key stays good
 	}

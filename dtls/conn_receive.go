@@ -3,7 +3,6 @@ package dtls
 import (
 	"errors"
 	"io"
-	"os"
 	"slices"
 	"time"
 
@@ -11,39 +10,17 @@ import (
 	"github.com/ossldtls/ossldtls/openssl"
 )
 
-// batch is how many packets are taken from a socket at a time.
-const batch = 16
-
-// receiveOwn reads a socket that is the connection's own, until its end.
-func (c *Conn) receiveOwn() {
-	packets := make([]udpbatch.Packet, batch)
-	for {
-		n, err := c.sock.ReadBatch(packets)
-		if err != nil && !udpbatch.Passing(err) {
-			c.mu.Lock()
-			c.catchUp(nil)
-			c.end(&Error{Code: ErrUnderlyingSocket, Op: "read", Err: err})
-			c.mu.Unlock()
-			return
-		}
-		if err != nil {
-			c.passed(err)
-		}
-		for i := range packets[:n] {
-			if packets[i].Peer == c.peer {
-				c.receive(&packets[i])
-			}
-		}
-	}
+// socketFailed ends a connection whose own socket has ended.
+func (c *Conn) socketFailed(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.catchUp(nil)
+	c.end(&Error{Code: ErrUnderlyingSocket, Op: "read", Err: err})
 }
 
 // passed notes an error of the socket's that is not the end. The next Write tells it, and
 // a handshake that takes too long.
 func (c *Conn) passed(err error) {
-	if errors.Is(err, os.ErrDeadlineExceeded) { // somebody has set one on the socket
-		_ = c.sock.SetReadDeadline(time.Time{})
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.late = err
@@ -51,6 +28,9 @@ func (c *Conn) passed(err error) {
 
 // receive takes what has come from the peer, on the goroutine that reads the socket.
 func (c *Conn) receive(p *udpbatch.Packet) {
+	if p.Peer != c.peer {
+		return
+	}
 	if c.open.Load() && allData(p) {
 		c.keep(p)
 		return

@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -9,9 +10,10 @@ import (
 type deadline struct {
 	mu     sync.Mutex
 	passed chan struct{} // closed when it has; nil until somebody waits or it passes
-	over   bool          // passed is closed
+	over   atomic.Bool   // passed is closed
 	timer  *time.Timer
-	round  int // of set, so that a timer that could not be stopped does no harm
+	round  int    // of set, so that a timer that could not be stopped does no harm
+	onPass func() // called as it passes, with mu held; nil: nothing
 }
 
 // set sets the time; zero means none. Whoever waits goes by it at once.
@@ -23,8 +25,9 @@ func (d *deadline) set(t time.Time) {
 		d.timer.Stop()
 		d.timer = nil
 	}
-	if d.over {
-		d.passed, d.over = nil, false
+	if d.over.Load() {
+		d.passed = nil
+		d.over.Store(false)
 	}
 	if t.IsZero() {
 		return
@@ -57,7 +60,10 @@ func (d *deadline) pass() {
 		d.passed = make(chan struct{})
 	}
 	close(d.passed)
-	d.over = true
+	d.over.Store(true)
+	if d.onPass != nil {
+		d.onPass()
+	}
 }
 
 // wait returns a channel that is closed when the time has come.
@@ -71,8 +77,4 @@ func (d *deadline) wait() <-chan struct{} {
 }
 
 // expired reports whether the time has come.
-func (d *deadline) expired() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.over
-}
+func (d *deadline) expired() bool { return d.over.Load() }

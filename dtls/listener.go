@@ -48,7 +48,7 @@ type Listener struct {
 	served  atomic.Bool
 	counts  counts
 	failure atomic.Pointer[error] // of the socket
-	running sync.WaitGroup
+	pump    pump
 }
 
 var _ net.Listener = (*Listener)(nil)
@@ -114,9 +114,9 @@ func NewListener(pc net.PacketConn, cfg *Config) (*Listener, error) {
 			return nil, err
 		}
 	}
+	l.pump = pump{sock: sock, handle: l.receive, passed: func(error) {}, failed: l.fail}
 	l.work.start()
-	l.running.Add(1)
-	go l.receiveLoop()
+	l.pump.start()
 	return l, nil
 }
 
@@ -209,6 +209,7 @@ func (l *Listener) stop() {
 		}
 	}
 	_ = l.sock.Close()
+	l.pump.stop()
 	l.work.stop()
 	if l.verify != nil {
 		_ = l.verify.Close()
@@ -289,7 +290,7 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 	}
 	gone := make(chan struct{})
 	go func() {
-		l.running.Wait()
+		l.pump.running.Wait()
 		l.work.wait()
 		close(gone)
 	}()

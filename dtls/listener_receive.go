@@ -1,13 +1,11 @@
 package dtls
 
 import (
-	"errors"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
+	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/ossldtls/ossldtls/internal/udpbatch"
 	"github.com/ossldtls/ossldtls/openssl"
@@ -26,26 +24,6 @@ type inListener struct {
 	task     task
 }
 
-// receiveLoop reads the socket until its end.
-func (l *Listener) receiveLoop() {
-	defer l.running.Done()
-	packets := make([]udpbatch.Packet, batch)
-	reply := make([]byte, 0, 512)
-	for {
-		n, err := l.sock.ReadBatch(packets)
-		if err != nil && !udpbatch.Passing(err) {
-			l.fail(err)
-			return
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) { // somebody has set one on the socket
-			_ = l.sock.SetReadDeadline(time.Time{})
-		}
-		for i := range packets[:n] {
-			l.receive(&packets[i], &reply)
-		}
-	}
-}
-
 // fail ends the listener because its socket has ended.
 func (l *Listener) fail(err error) {
 	select {
@@ -60,7 +38,7 @@ func (l *Listener) fail(err error) {
 
 // receive finds out whom a packet is for. Nothing in it is proven yet: it goes to
 // somebody who can tell.
-func (l *Listener) receive(p *udpbatch.Packet, reply *[]byte) {
+func (l *Listener) receive(p *udpbatch.Packet) {
 	who := remote{p.Peer, p.Local}
 	l.mu.Lock()
 	c, heir := l.conns[who], l.heirs[who]
@@ -70,12 +48,12 @@ func (l *Listener) receive(p *udpbatch.Packet, reply *[]byte) {
 		return
 	}
 	for datagram := range slices.Chunk(p.Data, p.Size) {
-		l.receiveOne(who, &udpbatch.Packet{Data: datagram, Size: len(datagram), Peer: p.Peer, Local: p.Local}, reply)
+		l.receiveOne(who, &udpbatch.Packet{Data: datagram, Size: len(datagram), Peer: p.Peer, Local: p.Local})
 	}
 }
 
 // receiveOne does the same with one datagram that is not simply data of one connection.
-func (l *Listener) receiveOne(who remote, p *udpbatch.Packet, reply *[]byte) {
+func (l *Listener) receiveOne(who remote, p *udpbatch.Packet) {
 	if _, _, ok := record(p.Data); !ok {
 		l.dropUnknown(p.Peer)
 		return
@@ -84,7 +62,7 @@ func (l *Listener) receiveOne(who remote, p *udpbatch.Packet, reply *[]byte) {
 	c, heir := l.conns[who], l.heirs[who]
 	l.mu.Unlock()
 	if h, ok := parseHello(p.Data); ok && (c == nil || c.random != h.random) && (heir == nil || heir.random != h.random) {
-		l.stranger(who, h, p.Data, reply)
+		l.stranger(who, h, p.Data)
 		return
 	}
 	if c == nil {
@@ -121,8 +99,11 @@ func (c *Conn) deliver(p *udpbatch.Packet) {
 // handled reports whether a handler gets the connection's datagrams.
 func (c *Conn) handled() bool { return c.listener.handler.Load() != nil && !c.taken.Load() }
 
+// replies has buffers for HelloVerifyRequests.
+var replies = sync.Pool{New: func() any { return new([512]byte) }}
+
 // stranger handles a ClientHello that is not one of a connection that there is.
-func (l *Listener) stranger(who remote, h hello, datagram []byte, reply *[]byte) {
+func (l *Listener) stranger(who remote, h hello, datagram []byte) {
 	if allow := l.config.OnConnectionAttempt; allow != nil && allow(net.UDPAddrFromAddrPort(who.peer)) != nil {
 		l.counts.refused.Add(1)
 		l.note(who.peer, "dtls: attempt refused")
@@ -130,12 +111,13 @@ func (l *Listener) stranger(who remote, h hello, datagram []byte, reply *[]byte)
 	}
 	var key *openssl.CookieKey
 	if l.verify != nil {
-		answer, verified, err := l.verify.Verify((*reply)[:0], datagram, who.peer)
+		reply := replies.Get().(*[512]byte)
+		defer replies.Put(reply)
+		answer, verified, err := l.verify.Verify(reply[:0], datagram, who.peer)
 		if err != nil {
 			l.dropUnknown(who.peer)
 			return
 		}
-		*reply = answer
 		if len(answer) > 0 {
 			l.counts.cookiesSent.Add(1)
 			l.note(who.peer, "dtls: cookie sent")
@@ -172,6 +154,7 @@ func (l *Listener) admit(who remote, h hello, datagram []byte, key *openssl.Cook
 		return
 	}
 	c := newConn(ServerMode, l.config, l.sock, who.peer, who.local)
+	c.pump = &l.pump
 	c.listener, c.remote, c.random, c.key = l, who, h.random, key
 	c.begun.Store(true)
 	if current != nil {

@@ -123,6 +123,8 @@ func (s *offload) readBatch(p []Packet) (int, error) {
 	return n, nil
 }
 
+func (s *offload) more() bool { return s.in != nil && s.in.next < s.in.n }
+
 // packet describes read i of the last call.
 func (s *offload) packet(i int, p *Packet) {
 	m := &s.in.messages[i]

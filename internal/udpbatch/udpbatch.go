@@ -257,6 +257,22 @@ func (c *Conn) Remote() (netip.AddrPort, bool) {
 	return peer, err == nil
 }
 
+// More reports whether the next ReadBatch has something without asking the system.
+func (c *Conn) More() bool {
+	if c.late != nil {
+		return true
+	}
+	s, ok := c.socket.(interface{ more() bool })
+	return ok && s.more()
+}
+
+// Interruptible reports whether SetReadDeadline surely ends a ReadBatch that waits: of a
+// *net.UDPConn that is known.
+func (c *Conn) Interruptible() bool {
+	_, ok := c.pc.(*net.UDPConn)
+	return ok
+}
+
 // SetReadDeadline sets that of the net.PacketConn.
 func (c *Conn) SetReadDeadline(t time.Time) error { return c.pc.SetReadDeadline(t) }
 

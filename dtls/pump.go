@@ -1,0 +1,239 @@
+package dtls
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ossldtls/ossldtls/internal/udpbatch"
+)
+
+// pump reads a socket, that of a listener or of one connection, and hands on what comes.
+// One goroutine at a time has the socket. Mostly it is one of the pump's own. But where a
+// single Read waits, the goroutine of that Read has it: what comes for it then takes no way
+// over another goroutine, which costs more than all of the cryptography. When that Read has
+// returned, nobody has the socket for a moment; usually the next Read takes it. If none
+// comes, the pump's own goroutine does.
+type pump struct {
+	sock   *udpbatch.Conn
+	handle func(p *udpbatch.Packet)
+	passed func(err error) // an error of the socket's that is not its end
+	failed func(err error) // its end
+
+	mu      sync.Mutex // the innermost lock
+	holder  socketHolder
+	left    uint64      // how often a Read has left the socket
+	watched uint64      // the same, when the timer was set
+	timer   *time.Timer // set whenever nobody has the socket
+	set     bool
+	kicked  bool // the Read that has the socket is called back
+	running sync.WaitGroup
+
+	reader  atomic.Pointer[Conn] // whose Read has the socket
+	asleep  atomic.Bool          // that Read has looked at everything, or is about to, and waits
+	waiting atomic.Int32         // Reads that wait for somebody else to hand them something
+	woken   atomic.Bool          // one of them has been
+	crowded atomic.Bool          // while others waited too
+	stay    int                  // how many more times the pump's own goroutine does not leave the socket
+	penalty int                  // how many times it did not, when it had left for nothing
+	packets [2]udpbatch.Packet   // of who has the socket
+}
+
+type socketHolder uint8
+
+const (
+	heldByNobody socketHolder = iota
+	heldByPump
+	heldByRead
+	heldNoMore // it is closed
+)
+
+// vacancy is how long nobody may have the socket. The system's timers make up to a
+// millisecond of it.
+const vacancy = 500 * time.Microsecond
+
+// maxStay bounds how seldom the pump tries to leave the socket to a Read that is slow.
+const maxStay = 1 << 10
+
+// start has a goroutine of the pump's own read the socket.
+func (p *pump) start() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.holder == heldByNobody {
+		p.take()
+		go p.run()
+	}
+}
+
+// take makes the pump's own goroutine, which is about to run, the holder. It is called
+// with mu held.
+func (p *pump) take() {
+	p.holder = heldByPump
+	p.running.Add(1)
+}
+
+func (p *pump) run() {
+	defer p.running.Done()
+	for p.turn() && !p.leaves() {
+		runtime.Gosched() // to those for whom there was something
+	}
+}
+
+// turn waits for datagrams and hands them on. It reports false at the end of the socket.
+func (p *pump) turn() bool {
+	for more := true; more; more = p.sock.More() {
+		n, err := p.sock.ReadBatch(p.packets[:])
+		p.asleep.Store(false)
+		switch {
+		case err == nil:
+		case !udpbatch.Passing(err):
+			p.stop()
+			p.failed(err)
+			return false
+		case errors.Is(err, os.ErrDeadlineExceeded): // a kick, or somebody has set one on the socket
+			p.calm()
+			return true
+		default:
+			p.passed(err)
+		}
+		for i := range p.packets[:n] {
+			p.handle(&p.packets[i])
+		}
+	}
+	return true
+}
+
+// leaves lets the socket go if a Read has just got something, and is likely to be back
+// soon.
+func (p *pump) leaves() bool {
+	if !p.woken.Swap(false) || p.crowded.Swap(false) || !p.sock.Interruptible() {
+		return false
+	}
+	if p.stay > 0 {
+		p.stay--
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.holder == heldByPump {
+		p.holder = heldByNobody
+		p.watch()
+	}
+	return true
+}
+
+// watch sees to it that the socket does not go without a holder for long. It is called
+// with mu held.
+func (p *pump) watch() {
+	p.watched = p.left
+	switch {
+	case p.set:
+	case p.timer == nil:
+		p.set, p.timer = true, time.AfterFunc(vacancy, p.onTimer)
+	default:
+		p.set = true
+		p.timer.Reset(vacancy)
+	}
+}
+
+func (p *pump) onTimer() {
+	p.mu.Lock()
+	p.set = false
+	switch {
+	case p.holder != heldByNobody:
+		p.mu.Unlock()
+	case p.left != p.watched: // Reads come and go
+		p.watch()
+		p.mu.Unlock()
+	default:
+		p.penalty = min(2*p.penalty+1, maxStay)
+		p.stay = p.penalty
+		p.take()
+		p.mu.Unlock()
+		p.run()
+	}
+}
+
+// lend gives the socket to a Read of c's, if nobody has it.
+func (p *pump) lend(c *Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.holder != heldByNobody || !p.sock.Interruptible() {
+		return false
+	}
+	p.holder = heldByRead
+	p.penalty = 0
+	p.reader.Store(c)
+	return true
+}
+
+// giveBack ends that.
+func (p *pump) giveBack() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reader.Store(nil)
+	p.asleep.Store(false)
+	p.left++
+	if p.holder != heldByRead {
+		return
+	}
+	if p.kicked {
+		p.undo()
+	}
+	if p.waiting.Load() > 0 { // nobody of those would take it
+		p.take()
+		go p.run()
+		return
+	}
+	p.holder = heldByNobody
+	p.watch()
+}
+
+// kick calls a Read of c's back that has the socket, because there is something that it
+// has to look at. While it hands on what has come it looks afterwards anyway.
+func (p *pump) kick(c *Conn) {
+	if p.reader.Load() != c || !p.asleep.Load() {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reader.Load() == c && !p.kicked {
+		p.kicked = true
+		_ = p.sock.SetReadDeadline(longAgo)
+	}
+}
+
+var longAgo = time.Unix(1, 0)
+
+// calm takes a kick, or a deadline that somebody has set on the socket, back.
+func (p *pump) calm() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.undo()
+}
+
+func (p *pump) undo() {
+	p.kicked = false
+	_ = p.sock.SetReadDeadline(time.Time{})
+}
+
+// told notes that a Read which waits is called, before it is.
+func (p *pump) told() {
+	if p.waiting.Load() > 1 {
+		p.crowded.Store(true)
+	}
+	p.woken.Store(true)
+}
+
+// stop says that the socket has been closed, or is about to be.
+func (p *pump) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.holder = heldNoMore
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+}
