@@ -56,11 +56,29 @@ func (c *Conn) take(datagram []byte) {
 
 // keep puts what has arrived into the queue.
 func (c *Conn) keep(p *udpbatch.Packet) {
+	if c.readAtOnce(p) {
+		return
+	}
 	if !c.in.push(p, 0) {
 		c.drop(p.Count())
 		return
 	}
 	c.notify()
+}
+
+// readAtOnce decrypts what has arrived for the Read that has the socket and waits for it.
+// It reports false if something else comes first.
+func (c *Conn) readAtOnce(p *udpbatch.Packet) bool {
+	if c.pump.reader.Load() != c {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pending != nil || !c.in.empty() {
+		return false
+	}
+	c.decrypt(p.Data, p.Size)
+	return true
 }
 
 // drop counts datagrams for which there was no room.
@@ -133,17 +151,16 @@ func (c *Conn) decrypt(train []byte, size int) {
 	if c.pending == nil {
 		c.pending = takeDatagrams(&decrypted)
 	}
-	out := takeDatagrams(&outgoing)
-	defer outgoing.Put(out)
+	var out openssl.Datagrams // hardly ever anything
 	before := c.pending.Len()
-	err := c.ssl.ReadTrain(train, size, c.pending, out)
+	err := c.ssl.ReadTrain(train, size, c.pending, &out)
 	c.heard = c.heard || c.pending.Len() > before
 	c.letGo()
 	closed := errors.Is(err, openssl.ErrZeroReturn)
 	if closed {
-		_ = c.ssl.Shutdown(out) // RFC 5246 §7.2.1: answered by a close_notify
+		_ = c.ssl.Shutdown(&out) // RFC 5246 §7.2.1: answered by a close_notify
 	}
-	_ = c.send(out)
+	_ = c.send(&out)
 	switch {
 	case closed:
 		c.end(io.EOF)

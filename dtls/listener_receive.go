@@ -81,6 +81,9 @@ func (l *Listener) receiveOne(who remote, p *udpbatch.Packet) {
 // reads does not keep them out.
 func (c *Conn) deliver(p *udpbatch.Packet) {
 	data := isData(p.Data)
+	if data && c.readAtOnce(p) {
+		return
+	}
 	reserve := 0
 	if !data {
 		reserve = handshakeQueue

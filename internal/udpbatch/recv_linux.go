@@ -15,12 +15,9 @@ import (
 // Several reads in one system call, recvmmsg(2), each of them of what has arrived from
 // one peer in succession, udp(7) UDP_GRO.
 
-// maxReads is how many reads a call may make, minReads how many the first one does: one
-// that gets less than it has asked for has emptied the socket, which saves asking again.
-const (
-	maxReads = 16
-	minReads = 2
-)
+// maxReads is how many reads a call may make. The first call makes one, and as long as
+// there is more each makes twice as many as the one before.
+const maxReads = 16
 
 // message is a struct mmsghdr.
 type message struct {
@@ -40,7 +37,7 @@ type receiving struct {
 	n, next  int // of the last call: how many there were, and the first that nobody has got yet
 }
 
-var receivings = sync.Pool{New: func() any { return &receiving{ask: minReads} }}
+var receivings = sync.Pool{New: func() any { return &receiving{ask: 1} }}
 
 // prepare points the messages of the next call at empty buffers.
 func (r *receiving) prepare(names bool) {
@@ -71,7 +68,7 @@ func (r *receiving) release() {
 			buf.Free()
 		}
 	}
-	r.ask, r.n, r.next = minReads, 0, 0
+	r.ask, r.n, r.next = 1, 0, 0
 	receivings.Put(r)
 }
 
@@ -82,24 +79,40 @@ func (s *offload) recv(fd uintptr) bool {
 		s.in = receivings.Get().(*receiving)
 	}
 	s.in.prepare(!s.peer.IsValid())
-	for {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&s.in.messages[0])), uintptr(s.in.ask), 0, 0, 0)
-		switch errno {
-		case 0:
-			s.in.n = int(n)
-			s.err = nil
-			return true
-		case unix.EINTR:
-			continue
-		}
-		s.in.release()
-		s.in = nil
-		if errno == unix.EAGAIN {
-			return false
-		}
-		s.err = os.NewSyscallError("recvmmsg", errno)
+	errno := s.in.receive(fd)
+	if errno == 0 {
+		s.err = nil
 		return true
 	}
+	s.in.release()
+	s.in = nil
+	if errno == unix.EAGAIN {
+		return false
+	}
+	s.err = os.NewSyscallError("recvmsg", errno)
+	return true
+}
+
+// receive makes the reads, and in n says how many have brought something.
+func (r *receiving) receive(fd uintptr) (errno syscall.Errno) {
+	var n uintptr
+	for {
+		if r.ask == 1 {
+			// It does not wait: the runtime need not be told.
+			n, _, errno = unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.messages[0].header)), 0)
+		} else {
+			n, _, errno = unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.messages[0])), uintptr(r.ask), 0, 0, 0)
+		}
+		if errno != unix.EINTR {
+			break
+		}
+	}
+	if errno == 0 && r.ask == 1 {
+		r.messages[0].length = uint32(n)
+		n = 1
+	}
+	r.n = int(n)
+	return errno
 }
 
 // readBatch hands out what one call has brought.
