@@ -375,8 +375,12 @@ func (c *Conn) Write(b []byte) (int, error) {
 		return 0, c.opError(op, &Error{Code: ErrInvalidInputParameters, Op: op, Text: "the datagram is longer than 16384 bytes"})
 	}
 	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
-	if err := c.post(b); err != nil {
+	train, err := c.post(b)
+	c.out.mu.Unlock()
+	if train {
+		c.out.yield()
+	}
+	if err != nil {
 		return 0, err
 	}
 	return len(b), nil

@@ -56,6 +56,15 @@ func (o *outbox) streams() bool {
 	return o.streak >= streamAfter
 }
 
+// yield lets others run: nothing else slows a writer down that streams, and those for whom
+// its datagrams are need their time too.
+func (o *outbox) yield() {
+	runtime.Gosched()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last = time.Since(programStart) // the wait was not the writer's
+}
+
 // trains returns how many full trains wait.
 func (o *outbox) trains() int {
 	if o.filling == nil {
@@ -64,36 +73,37 @@ func (o *outbox) trains() int {
 	return max(o.filling.Len()/trainDatagrams, len(o.filling.Bytes())/trainBytes)
 }
 
-// post appends the record of a Write and sees to it that it is sent. It is called with
+// post appends the record of a Write and sees to it that it is sent. It reports whether
+// that has made a train full, after which others should have their turn. It is called with
 // the outbox's mu held.
-func (c *Conn) post(b []byte) error {
+func (c *Conn) post(b []byte) (train bool, err error) {
 	o := &c.out
 	if err := c.awaitRoom(); err != nil {
-		return err
+		return false, err
 	}
 	if o.filling == nil {
 		o.filling = takeDatagrams(&outgoing)
 	}
 	if err := c.encrypt(b, o.filling); err != nil {
-		return err
+		return false, err
 	}
 	streams := o.streams()
 	switch {
 	case o.sending: // and looks for more afterwards
-		return nil
+		return o.trains() > 0, nil
 	case streams && o.trains() == 0:
 		c.flushSoon()
-		return nil
+		return false, nil
 	}
-	err := c.ship()
+	err = c.ship()
 	o.last = time.Since(programStart) // the time in the socket is none between Writes
 	if o.filling != nil {
 		c.flushSoon() // others' go out in another goroutine's time
 	}
 	if err != nil {
-		return c.unsent(err)
+		err = c.unsent(err)
 	}
-	return nil
+	return streams, err
 }
 
 // awaitRoom waits while all is full, at most until the connection's end or its deadline.
@@ -154,15 +164,17 @@ func (c *Conn) flushSoon() {
 // flush sends what others have appended, until there is nothing.
 func (c *Conn) flush() {
 	o := &c.out
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for o.filling != nil && !o.sending { // or whoever is sending comes back to it
+	for {
+		runtime.Gosched() // more may come together, and who has sent so much is not the next
+		o.mu.Lock()
+		if o.filling == nil || o.sending { // whoever is sending comes back to it
+			o.flusher = false
+			o.mu.Unlock()
+			return
+		}
 		c.shipLate()
 		o.mu.Unlock()
-		runtime.Gosched() // more may come together
-		o.mu.Lock()
 	}
-	o.flusher = false
 }
 
 // shipLate sends what waits. What the socket has to say about it is for the next Write.

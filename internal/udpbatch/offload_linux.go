@@ -24,6 +24,7 @@ type offload struct {
 
 	in         *receiving // what the last read has brought; nil while nothing is there
 	err        error      // of the last read
+	tries      int        // how many more times nothing is no reason to wait
 	onReadable func(fd uintptr) bool
 
 	refused atomic.Bool // the kernel or the card does not split

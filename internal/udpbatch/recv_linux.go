@@ -1,9 +1,11 @@
 package udpbatch
 
 import (
+	"cmp"
 	"encoding/binary"
 	"net/netip"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -18,6 +20,9 @@ import (
 // maxReads is how many reads a call may make. The first call makes one, and as long as
 // there is more each makes twice as many as the one before.
 const maxReads = 16
+
+// maxAlone is how many bytes are taken for one datagram, without a look at what they are.
+const maxAlone = 2048
 
 // message is a struct mmsghdr.
 type message struct {
@@ -34,6 +39,7 @@ type receiving struct {
 	controls [maxReads][maxOOB]byte
 	bufs     [maxReads]*Buffer
 	ask      int // how many reads the next call makes
+	busy     bool // the last call has brought more than one datagram
 	n, next  int // of the last call: how many there were, and the first that nobody has got yet
 }
 
@@ -68,7 +74,7 @@ func (r *receiving) release() {
 			buf.Free()
 		}
 	}
-	r.ask, r.n, r.next = 1, 0, 0
+	r.ask, r.n, r.next, r.busy = 1, 0, 0, false
 	receivings.Put(r)
 }
 
@@ -82,6 +88,10 @@ func (s *offload) recv(fd uintptr) bool {
 	errno := s.in.receive(fd)
 	if errno == 0 {
 		s.err = nil
+		return true
+	}
+	if errno == unix.EAGAIN && s.tries > 0 {
+		s.tries--
 		return true
 	}
 	s.in.release()
@@ -107,12 +117,16 @@ func (r *receiving) receive(fd uintptr) (errno syscall.Errno) {
 			break
 		}
 	}
-	if errno == 0 && r.ask == 1 {
+	if errno != 0 {
+		return errno
+	}
+	if r.ask == 1 {
 		r.messages[0].length = uint32(n)
 		n = 1
 	}
 	r.n = int(n)
-	return errno
+	r.busy = n > 1 || r.messages[0].length > maxAlone
+	return 0
 }
 
 // readBatch hands out what one call has brought.
@@ -121,11 +135,8 @@ func (s *offload) readBatch(p []Packet) (int, error) {
 		if in != nil && in.n == in.ask { // there may be more than that at once
 			in.ask = min(2*in.ask, maxReads)
 		}
-		if err := s.raw.Read(s.onReadable); err != nil {
+		if err := s.refill(); err != nil {
 			return 0, err
-		}
-		if s.err != nil {
-			return 0, s.err
 		}
 	}
 	n := 0
@@ -134,6 +145,30 @@ func (s *offload) readBatch(p []Packet) (int, error) {
 		s.in.next++
 	}
 	return n, nil
+}
+
+// idleTries is how often a socket that was busy is tried again before the goroutine waits.
+// The runtime asks the system which sockets are readable only when nothing else is to be
+// run, and every 10 ms: on a machine whose cores are busy, perhaps with sending, one that
+// waits would hear of its datagrams when most have been dropped.
+const idleTries = 4
+
+// refill waits for datagrams.
+func (s *offload) refill() error {
+	s.tries = 0
+	if s.in != nil && s.in.busy {
+		s.tries = idleTries
+	}
+	for {
+		before := s.tries
+		if err := s.raw.Read(s.onReadable); err != nil || s.err != nil {
+			return cmp.Or(err, s.err)
+		}
+		if s.tries == before {
+			return nil
+		}
+		runtime.Gosched()
+	}
 }
 
 func (s *offload) more() bool { return s.in != nil && s.in.next < s.in.n }
