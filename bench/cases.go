@@ -24,6 +24,7 @@ func cases(quick bool, ids *identities, c *cProgram) []*bencher {
 	s.crypt()
 	s.handshakes()
 	s.verifier()
+	s.cores()
 	s.peers()
 	s.flood()
 	return s.list
@@ -115,6 +116,21 @@ func (s *selection) verifier() {
 	s.add(hellos(1, s.rounds, s.each/2, s.ids, s.c, report.AtLeast(toC, 0.8)))
 	if !s.quick {
 		s.add(hellos(2, s.rounds, s.each/2, s.ids, s.c))
+	}
+}
+
+// cores are the cases that say what another core brings, where others do not.
+func (s *selection) cores() {
+	if s.quick {
+		return
+	}
+	for _, cores := range []int{1, 2} {
+		for _, k := range []kind{byECDSA, byPSK} {
+			s.add(handshakesByCores(k, cores, 3, s.each/2, s.ids, s.c))
+		}
+		for _, size := range []int{64, 1200} {
+			s.add(s.cryptByCores(size, cores, 3, s.each/2))
+		}
 	}
 }
 
