@@ -54,7 +54,7 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 	@scripts/fuzz.sh
 
 # Built first, so that no figure has the compiler beside it. The servers of a run are the same program once more.
-bench: ## side by side with pion, plain UDP and C: table, bench/results/latest.json and plots, in ten minutes
+bench: ## side by side with pion, plain UDP, C and Qt: table, bench/results/latest.json and plots, in ten minutes
 	@scripts/deps.sh build
 	cd bench && $(GO) build -o build/bench . && ./build/bench -out results -docs ../docs/performance.md $(BENCHFLAGS)
 

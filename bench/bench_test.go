@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -141,7 +142,12 @@ func TestEverythingWorks(t *testing.T) {
 		t.Log("without C:", c.err)
 	}
 	missing := map[string]string{}
-	for _, b := range cases(false, ids, c) {
+	qt := buildQt(t.TempDir(), "qt")
+	if qt.err != nil {
+		t.Log("without Qt:", qt.err)
+	}
+	for _, b := range cases(false, ids, c, qt) {
+		programs(t, b)
 		if b.once || b.cores > 0 {
 			continue // too large, or another case with fewer cores
 		}
@@ -158,11 +164,64 @@ func TestEverythingWorks(t *testing.T) {
 	}
 }
 
+// programs is for Qt's part and C's of the cases that only work packet by packet.
+func programs(t *testing.T, b *bencher) {
+	for _, c := range b.contenders {
+		if !strings.Contains(b.topic, "packet by packet") || c.name == report.Ours {
+			continue
+		}
+		take, closing, err := c.open()
+		if closing != nil {
+			defer closing()
+		}
+		if errors.As(err, new(*missingError)) {
+			continue
+		}
+		require.NoError(t, err, b.topic)
+		values, err := take(2 * time.Millisecond)
+		require.NoError(t, err, b.topic)
+		require.Len(t, values, len(b.metrics), b.topic)
+	}
+}
+
+func TestWithoutQt(t *testing.T) {
+	t.Setenv("PKG_CONFIG", "false")
+	qt := buildQt(t.TempDir(), "qt")
+	assert.ErrorContains(t, qt.err, "qt6-base-dev")
+	assert.Empty(t, qt.version())
+	_, err := startServer(serverTask(qtName, byECDSA, &identities{}, qt))
+	assert.ErrorAs(t, err, new(*missingError))
+}
+
+// What several do side by side is added up.
+func TestSideBySide(t *testing.T) {
+	closed := 0
+	one := contender{"one", func() (sampler, func(), error) {
+		return func(time.Duration) ([]float64, error) { return []float64{500, 4}, nil }, func() { closed++ }, nil
+	}}
+	for name, test := range map[string]struct {
+		r    rate
+		want float64
+	}{"first": {theFirst, 1500}, "second": {theSecond, 12}, "per second": {perSecond, 6e6}} {
+		take, closing, err := side(one, 3, test.r).open()
+		require.NoError(t, err)
+		values, err := take(0)
+		require.NoError(t, err)
+		assert.InDelta(t, test.want, values[0], 1e-6, name)
+		closing()
+	}
+	assert.Equal(t, 9, closed)
+}
+
 func TestServersInTheirProcess(t *testing.T) {
 	ids, err := newIdentities(t.TempDir())
 	require.NoError(t, err)
-	for _, who := range []string{report.Ours, pionName, udpName} {
-		values, err := samplePeers(who, 10, 20*time.Millisecond, ids)
+	qt := buildQt(t.TempDir(), "qt")
+	for _, who := range []string{report.Ours, pionName, udpName, qtName} {
+		if who == qtName && qt.err != nil {
+			continue
+		}
+		values, err := samplePeers(serverTask(who, byECDSA, ids, qt), 10, 20*time.Millisecond, ids)
 		require.NoError(t, err, who)
 		assert.Len(t, values, 4)
 		assert.Positive(t, values[2], "echoes")

@@ -14,8 +14,8 @@ const (
 )
 
 // cases lists what is measured.
-func cases(quick bool, ids *identities, c *cProgram) []*bencher {
-	s := &selection{quick: quick, ids: ids, c: c, rounds: 5, each: 600 * time.Millisecond}
+func cases(quick bool, ids *identities, c *cProgram, qt *qtProgram) []*bencher {
+	s := &selection{quick: quick, ids: ids, c: c, qt: qt, rounds: 5, each: 600 * time.Millisecond}
 	if quick {
 		s.rounds, s.each = 3, 350*time.Millisecond
 	}
@@ -24,6 +24,7 @@ func cases(quick bool, ids *identities, c *cProgram) []*bencher {
 	s.crypt()
 	s.handshakes()
 	s.verifier()
+	s.packets()
 	s.cores()
 	s.peers()
 	s.flood()
@@ -35,6 +36,7 @@ type selection struct {
 	quick  bool
 	ids    *identities
 	c      *cProgram
+	qt     *qtProgram
 	rounds int
 	each   time.Duration
 	list   []*bencher
@@ -119,6 +121,22 @@ func (s *selection) verifier() {
 	}
 }
 
+// packets are the cases packet by packet, in which Qt takes part.
+func (s *selection) packets() {
+	s.add(answers(1, 3, s.each/2, s.ids, s.c, s.qt))
+	s.add(udpEcho(3, s.each/2, s.ids, s.c, s.qt))
+	if s.quick {
+		return
+	}
+	s.add(answers(2, 3, s.each/2, s.ids, s.c, s.qt))
+	for _, size := range []int{64, 256, 1200} {
+		s.add(udpDatagrams(size, 3, s.each/2, s.ids, s.c, s.qt))
+	}
+	for _, k := range []kind{byECDSA, byRSA, byPSK} { // Qt resumes nothing
+		s.add(udpHandshakes(k, 3, s.each, s.ids, s.c, s.qt))
+	}
+}
+
 // cores are the cases that say what another core brings, where others do not.
 func (s *selection) cores() {
 	if s.quick {
@@ -139,16 +157,17 @@ func (s *selection) peers() {
 	if !s.quick {
 		rounds, echoing = 3, time.Second
 		for _, count := range []int{100, 1000} {
-			s.add(peers(count, rounds, echoing, s.ids, nil, nil))
+			s.add(peers(count, 0, rounds, echoing, s.ids, s.qt, nil, nil))
 		}
 	}
-	s.add(peers(10_000, rounds, echoing, s.ids, []report.Goal{report.AtMost(toPion, 0.6)}, []report.Goal{report.AtMost(report.Ours, 0)}))
+	s.add(peers(10_000, 0, rounds, echoing, s.ids, s.qt, []report.Goal{report.AtMost(toPion, 0.6)}, []report.Goal{report.AtMost(report.Ours, 0)}))
 	if s.quick {
 		return
 	}
+	s.add(peers(1000, 1, rounds, echoing, s.ids, s.qt, nil, nil))
 	for _, k := range kinds {
-		s.add(connecting(k, 3, time.Second, s.ids))
+		s.add(connecting(k, 3, time.Second, s.ids, s.qt))
 	}
 }
 
-func (s *selection) flood() { s.add(flood(s.ids)) }
+func (s *selection) flood() { s.add(flood(s.ids, s.qt)) }

@@ -9,8 +9,9 @@ import (
 )
 
 // connecting measures handshakes over loopback, the server in its own process, so that the
-// CPU of the two sides can be told apart for everybody.
-func connecting(k kind, rounds int, each time.Duration, ids *identities) *bencher {
+// CPU of the two sides can be told apart for everybody. Qt's server has this library's
+// clients, so that only its own CPU is its.
+func connecting(k kind, rounds int, each time.Duration, ids *identities, qt *qtProgram) *bencher {
 	name := "handshake over loopback, " + k.name
 	b := &bencher{
 		topic: name, rounds: rounds, each: each,
@@ -24,24 +25,34 @@ func connecting(k kind, rounds int, each time.Duration, ids *identities) *benche
 			{metric: 1, file: "handshake-loopback", title: "handshake over loopback, CPU", label: k.name + ", server"},
 		},
 	}
-	for _, who := range []string{report.Ours, pionName} {
-		b.contenders = append(b.contenders, contender{who, func() (sampler, func(), error) { return openConnecting(who, k, ids) }})
+	all := []string{report.Ours, pionName}
+	if k.name != resumed.name { // Qt resumes nothing
+		all = append(all, qtName)
+	}
+	for _, who := range all {
+		b.contenders = append(b.contenders, contender{who, func() (sampler, func(), error) { return openConnecting(serverTask(who, k, ids, qt), k, ids) }})
 	}
 	return b
 }
 
-func openConnecting(who string, k kind, ids *identities) (sampler, func(), error) {
-	s, err := startServer(task{Contender: who, Kind: k.name, Dir: ids.dir})
+func openConnecting(t task, k kind, ids *identities) (sampler, func(), error) {
+	s, err := startServer(t)
 	if err != nil {
 		return nil, nil, err
 	}
 	n := pionNetwork(ids, k)
-	if who == report.Ours {
+	if t.Contender != pionName {
 		if n, err = osslNetwork(ids, k); err != nil {
 			return nil, s.stop, err
 		}
 	}
-	return func(d time.Duration) ([]float64, error) { return sampleConnecting(s, n, d) }, s.stop, nil
+	return func(d time.Duration) ([]float64, error) {
+		values, err := sampleConnecting(s, n, d)
+		if err == nil && t.Contender == qtName {
+			values[0], values[2] = none, none
+		}
+		return values, err
+	}, s.stop, nil
 }
 
 func sampleConnecting(s *server, n *network, d time.Duration) ([]float64, error) {

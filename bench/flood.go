@@ -26,7 +26,7 @@ const unchanged = 1024
 
 // flood measures what a server keeps of hellos from spoofed addresses, and whether real
 // clients get in meanwhile.
-func flood(ids *identities) *bencher {
+func flood(ids *identities, qt *qtProgram) *bencher {
 	name := "spoofed hellos"
 	b := &bencher{topic: name, rounds: 1, once: true, metrics: []metric{
 		{name: "resident memory through 1,000,000 spoofed hellos, growth", unit: "KB",
@@ -36,16 +36,16 @@ func flood(ids *identities) *bencher {
 		{name: "resident memory for each spoofed hello", unit: "B"},
 		{name: "spoofed hellos answered", unit: "hellos/s"},
 	}}
-	for _, who := range []string{report.Ours, pionName} {
+	for _, who := range []string{report.Ours, pionName, qtName} {
 		b.contenders = append(b.contenders, contender{who, func() (sampler, func(), error) {
-			return func(time.Duration) ([]float64, error) { return sampleFlood(who, ids) }, nil, nil
+			return func(time.Duration) ([]float64, error) { return sampleFlood(serverTask(who, byECDSA, ids, qt), ids) }, nil, nil
 		}})
 	}
 	return b
 }
 
-func sampleFlood(who string, ids *identities) ([]float64, error) {
-	s, err := startServer(task{Contender: who, Dir: ids.dir})
+func sampleFlood(t task, ids *identities) ([]float64, error) {
+	s, err := startServer(t)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func sampleFlood(who string, ids *identities) ([]float64, error) {
 	}
 	defer sp.close()
 	first := firstHello
-	if who != report.Ours {
+	if t.Contender == pionName {
 		first = 100
 	}
 	if err := sp.send(first, 50); err != nil {
@@ -67,7 +67,7 @@ func sampleFlood(who string, ids *identities) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	if who != report.Ours {
+	if t.Contender == pionName {
 		return s.keptOf(sp, before)
 	}
 	start := time.Now()

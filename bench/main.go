@@ -1,5 +1,5 @@
 // Bench measures this library beside others that do the same work: pion/dtls, plain UDP in
-// Go, and a C program on the same libssl. What each row means is in docs/performance.md.
+// Go, a C program on the same libssl, and Qt's QDtls. What each row means is in docs/performance.md.
 //
 //	make bench         everything; writes bench/results
 //	make bench-quick   the rows that have a goal, in a minute
@@ -39,6 +39,7 @@ func main() {
 	who := flag.String("contenders", "", "let only those take part that match this regular `expression`")
 	profile := flag.String("cpuprofile", "", "`file` for a profile of this process")
 	source := flag.String("c", "c", "`folder` of the C program")
+	qtSource := flag.String("qt", "qt", "`folder` of the Qt program")
 	limit := flag.Duration("limit", 12*time.Minute, "give up after this `time`")
 	role := flag.String("role", "", "what this process is: the bench starts its servers so")
 	flag.Parse()
@@ -50,7 +51,7 @@ func main() {
 			fmt.Fprintf(os.Stderr, "bench: not done after %v\n", *limit)
 			os.Exit(1) // the servers end with this process
 		})
-		err = run(options{*quick, *out, *docs, *only, *who, *profile, *source})
+		err = run(options{*quick, *out, *docs, *only, *who, *profile, *source, *qtSource})
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -59,8 +60,8 @@ func main() {
 }
 
 type options struct {
-	quick                                 bool
-	out, docs, only, who, profile, source string
+	quick                                           bool
+	out, docs, only, who, profile, source, qtSource string
 }
 
 func run(o options) error {
@@ -97,11 +98,12 @@ func run(o options) error {
 		command = "bench " + strings.Join(os.Args[1:], " ")
 	}
 	result := report.Report{Env: environment(command)}
-	result.Env.Missing["Qt"] = "there is no program for it yet: QDtls sends by a QUdpSocket, so that it cannot do the work in memory"
 	if load, err := strconv.ParseFloat(result.Env.Load, 64); err == nil && load > 1 {
 		fmt.Fprintf(os.Stderr, "bench: this machine is busy (load %s): most figures will be worse, and some ratios wrong\n", result.Env.Load)
 	}
-	list := cases(o.quick, ids, buildC(dir, o.source))
+	qt := buildQt(dir, o.qtSource)
+	result.Env.Qt = qt.version()
+	list := cases(o.quick, ids, buildC(dir, o.source), qt)
 	say := func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 	var data []datum
 	var failures error
@@ -141,7 +143,11 @@ func profileTo(path string) (stop func(), err error) {
 }
 
 func headline(env report.Env) string {
-	return fmt.Sprintf("%s, %s, %s, %s, pion/dtls %s, %s", env.CPU, plural(env.Cores, "core"), env.Go, env.OpenSSL, env.Pion, env.Kernel)
+	qt := env.Qt
+	if qt != "" {
+		qt += ", "
+	}
+	return fmt.Sprintf("%s, %s, %s, %s, pion/dtls %s, %s%s", env.CPU, plural(env.Cores, "core"), env.Go, env.OpenSSL, env.Pion, qt, env.Kernel)
 }
 
 // write prints the table and keeps the results.

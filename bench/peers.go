@@ -19,40 +19,49 @@ const busy = 64
 // peers measures servers with very many clients, each server alone in its process. The
 // clients, in this one, are this library's for every DTLS server, so that only the servers
 // differ.
-func peers(count, rounds int, echoing time.Duration, ids *identities, goals, goroutineGoals []report.Goal) *bencher {
+func peers(count, cores, rounds int, echoing time.Duration, ids *identities, qt *qtProgram, goals, goroutineGoals []report.Goal) *bencher {
 	name := fmt.Sprintf("server with %d peers", count)
+	if cores > 0 {
+		name += " and its clients on " + plural(cores, "core")
+	}
 	b := &bencher{
-		topic: name, rounds: rounds, each: echoing, once: true,
+		topic: name, rounds: rounds, each: echoing, once: true, cores: cores,
 		metrics: []metric{
 			{name: name + ": resident memory per idle connection", unit: "KB", goals: goals},
 			{name: name + ": goroutines per idle connection", unit: "", goals: goroutineGoals},
 			{name: name + fmt.Sprintf(": echoes of %d B, %d at a time", echoSize, busy), unit: "echoes/s"},
 			{name: name + ": connections made", unit: "connections/s"},
 		},
-		plots: []point{
-			{metric: 0, file: "peers-memory", title: "resident memory per idle connection", label: plural(count, "peer")},
-			{metric: 2, file: "peers-echo", title: "a server's echoes", label: plural(count, "peer")},
-		},
 	}
-	for _, who := range []string{report.Ours, pionName, udpName} {
+	if cores == 0 {
+		b.plots = []point{
+			{metric: 0, file: "peers-memory", title: "resident memory per idle connection", x: float64(count), xLabel: "peers", byTens: true},
+			{metric: 1, file: "peers-goroutines", title: "goroutines per idle connection", x: float64(count), xLabel: "peers", byTens: true},
+			{metric: 2, file: "peers-echo", title: "a server's echoes of 200 B", x: float64(count), xLabel: "peers", byTens: true},
+			{metric: 3, file: "peers-made", title: "a server's new connections", x: float64(count), xLabel: "peers", byTens: true},
+		}
+	}
+	for _, who := range []string{report.Ours, pionName, qtName, udpName} {
 		b.contenders = append(b.contenders, contender{who, func() (sampler, func(), error) {
-			return func(d time.Duration) ([]float64, error) { return samplePeers(who, count, d, ids) }, nil, nil
+			return func(d time.Duration) ([]float64, error) {
+				return samplePeers(serverTask(who, byECDSA, ids, qt), count, d, ids)
+			}, nil, nil
 		}})
 	}
 	return b
 }
 
-func samplePeers(who string, count int, d time.Duration, ids *identities) ([]float64, error) {
+func samplePeers(t task, count int, d time.Duration, ids *identities) ([]float64, error) {
 	if files := raiseFileLimit(); files < count+100 {
 		return nil, fmt.Errorf("this process may open only %d files (ulimit -n)", files)
 	}
-	s, err := startServer(task{Contender: who, Dir: ids.dir})
+	s, err := startServer(t)
 	if err != nil {
 		return nil, err
 	}
 	defer s.stop()
 	dial := plainUDP().dial
-	if who != udpName {
+	if t.Contender != udpName {
 		n, err := osslNetwork(ids, byECDSA)
 		if err != nil {
 			return nil, err
@@ -104,7 +113,10 @@ func samplePeers(who string, count int, d time.Duration, ids *identities) ([]flo
 	})
 	rate := float64(echoes.Load()) / time.Since(start).Seconds()
 	memory, goroutines := none, float64(100*(full.Goroutines-s.start.Goroutines)/count)/100
-	if who != udpName {
+	if t.Contender == qtName {
+		goroutines = none
+	}
+	if t.Contender != udpName {
 		memory = float64(full.Resident-s.start.Resident) / float64(count) / 1024
 	}
 	return []float64{memory, goroutines, rate, float64(count) / connected.Seconds()}, err

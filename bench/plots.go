@@ -26,6 +26,7 @@ type point struct {
 	suffix string // of the contender's name, where a curve is one of several
 	x      float64
 	xLabel string
+	byTens bool // x grows by factors
 	label  string
 }
 
@@ -96,6 +97,9 @@ func draw(data []datum) (*plot.Plot, error) {
 			return nil, err
 		}
 	}
+	if data[0].byTens {
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+	}
 	p.Y.Max *= 1.4 // for the legend
 	return p, nil
 }
@@ -129,7 +133,7 @@ func curve(p *plot.Plot, i int, name string, data []datum) error {
 
 // colorOf returns a contender's color, the same in all plots.
 func colorOf(who string) color.Color {
-	order := []string{report.Ours, pionName, udpName, cName, report.Ours + " Conn", report.Ours + " openssl"}
+	order := []string{report.Ours, pionName, udpName, cName, report.Ours + " Conn", report.Ours + " openssl", qtName}
 	return plotutil.Color(max(0, slices.Index(order, who)))
 }
 

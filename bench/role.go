@@ -22,6 +22,9 @@ type task struct {
 	Contender string
 	Kind      string // by which the two sides prove who they are; empty: ECDSA P-256
 	Dir       string // of the identities
+
+	command []string // which server, if it is not this program
+	err     error    // why there is none
 }
 
 // state is how the server is.
@@ -96,6 +99,14 @@ func (t task) network() (*network, error) {
 	return nil, errors.New("no contender is called " + t.Contender)
 }
 
+// serverTask is a contender's server with the identities of this run.
+func serverTask(who string, k kind, ids *identities, qt *qtProgram) task {
+	if who == qtName {
+		return qt.server(ids, k)
+	}
+	return task{Contender: who, Kind: k.name, Dir: ids.dir}
+}
+
 // server is the other process, as this one sees it.
 type server struct {
 	cmd   *exec.Cmd
@@ -105,11 +116,18 @@ type server struct {
 }
 
 func startServer(t task) (*server, error) {
+	if t.err != nil {
+		return nil, t.err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	s := &server{cmd: exec.Command(self, "-role", "server")}
+	command := []string{self, "-role", "server"}
+	if t.command != nil {
+		command = t.command
+	}
+	s := &server{cmd: exec.Command(command[0], command[1:]...)}
 	s.cmd.Stderr = os.Stderr
 	if s.in, err = s.cmd.StdinPipe(); err != nil {
 		return nil, err

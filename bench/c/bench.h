@@ -48,5 +48,7 @@ void keep_session(SSL *client);
 void run_handshake(contexts *c, double ms);
 void run_crypt(contexts *c, size_t size, double ms);
 void run_listen(contexts *c, double ms);
+// Runs what is measured over sockets; 0 if nothing is called so.
+int run_loopback(const char *what, contexts *c, size_t size, double ms);
 
 #endif

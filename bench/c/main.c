@@ -3,6 +3,7 @@
 //   bench-c handshake KIND CIPHERS ROOT IDENTITY MS     both µs of CPU, handshakes/s, client's µs, server's µs
 //   bench-c crypt     KIND CIPHERS ROOT IDENTITY MS SIZE   ns for both, encryption, decryption
 //   bench-c listen    KIND CIPHERS ROOT IDENTITY MS     hellos/s
+//   bench-c udp-handshake, udp-datagrams, udp-echo, udp-hellos: by sockets, as bench-qt's in ../qt/main.cpp
 //   bench-c version
 
 #include <openssl/err.h>
@@ -41,7 +42,7 @@ int main(int argc, char **argv) {
 		run_listen(&c, atof(argv[6]));
 	else if (strcmp(argv[1], "crypt") == 0 && argc == 8)
 		run_crypt(&c, (size_t)atol(argv[7]), atof(argv[6]));
-	else
+	else if (!run_loopback(argv[1], &c, argc == 8 ? (size_t)atol(argv[7]) : 0, atof(argv[6])))
 		die("usage: see main.c");
 	return 0;
 }

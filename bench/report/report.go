@@ -43,6 +43,7 @@ type Env struct {
 	Go      string            `json:"go"`
 	OpenSSL string            `json:"openssl"`
 	Pion    string            `json:"pion"`
+	Qt      string            `json:"qt,omitempty"` // and its OpenSSL
 	Command string            `json:"command"`
 	Commit  string            `json:"commit"`
 	Date    string            `json:"date"`
