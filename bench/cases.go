@@ -72,9 +72,16 @@ func (s *selection) oneWay() {
 }
 
 func (s *selection) echo() {
-	s.add(echo(false, s.rounds, s.each, s.networks(), report.AtMost(toUDP, 1.25), report.AtMost(toPion, 0.6)))
-	if !s.quick {
-		s.add(echo(true, s.rounds, s.each, s.networks()))
+	s.add(echo(echoCase{size: echoSize, conns: 1}, s.rounds, s.each, s.networks(), report.AtMost(toUDP, 1.25), report.AtMost(toPion, 0.6)))
+	if s.quick {
+		return
+	}
+	s.add(echo(echoCase{size: echoSize, conns: 1, loaded: true}, s.rounds, s.each, s.networks()))
+	for _, what := range []echoCase{
+		{size: 64, conns: 1}, {size: 1200, conns: 1}, {size: echoSize, conns: 2}, {size: echoSize, conns: 8},
+		{size: echoSize, conns: 1, cores: 1},
+	} {
+		s.add(echo(what, 3, s.each/2, s.networks()))
 	}
 }
 

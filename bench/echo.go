@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,38 +23,119 @@ const (
 	loadRate = 20000 // datagrams a second, a lot each millisecond
 )
 
-// echo measures the round trip of one datagram at a time.
-func echo(loaded bool, rounds int, each time.Duration, nets []*network, goals ...report.Goal) *bencher {
-	name := fmt.Sprintf("echo round trip, %d B", echoSize)
-	if loaded {
+// echoCase says which round trips.
+type echoCase struct {
+	size, conns int // each connection has one datagram under way
+	cores       int // 0: all
+	loaded      bool
+}
+
+func (e echoCase) name() string {
+	name := fmt.Sprintf("echo round trip, %d B", e.size)
+	if e.conns > 1 {
+		name += ", " + plural(e.conns, "connection")
+	}
+	if e.cores > 0 {
+		name += ", " + plural(e.cores, "core")
+	}
+	if e.loaded {
 		name += fmt.Sprintf(", under load (%d datagrams/s of %d B)", loadRate, loadSize)
 	}
-	b := &bencher{topic: name, rounds: rounds, each: each, metrics: []metric{
+	return name
+}
+
+// echo measures the round trip of one datagram at a time.
+func echo(what echoCase, rounds int, each time.Duration, nets []*network, goals ...report.Goal) *bencher {
+	name := what.name()
+	b := &bencher{topic: name, rounds: rounds, each: each, cores: what.cores, plots: what.plots(), metrics: []metric{
 		{name: name + ", p50", unit: "µs", goals: goals}, {name: name + ", p99", unit: "µs"}, {name: name + ", p99.9", unit: "µs"},
 	}}
-	file := "echo"
-	if loaded {
-		file = "echo-load"
-	}
-	for i, label := range []string{"p50", "p99", "p99.9"} {
-		b.plots = append(b.plots, point{metric: i, file: file, title: name, label: label})
-	}
 	for _, net := range nets {
-		b.contenders = append(b.contenders, contender{net.name, func() (sampler, func(), error) { return openEcho(net, loaded) }})
+		b.contenders = append(b.contenders, contender{net.name, func() (sampler, func(), error) { return openEcho(net, what) }})
 	}
 	return b
 }
 
-func openEcho(n *network, loaded bool) (sampler, func(), error) {
+// plots returns where the case goes: the plain one has bars of its own, and is on each curve.
+func (e echoCase) plots() []point {
+	if e.loaded {
+		return quantileBars("echo-load", e.name())
+	}
+	title := fmt.Sprintf("echo round trip, %d B, p50", echoSize)
+	var all []point
+	plain := e == echoCase{size: echoSize, conns: 1}
+	if plain {
+		all = quantileBars("echo", e.name())
+	}
+	if e.conns == 1 && e.cores == 0 {
+		all = append(all, point{file: "echo-size", title: "echo round trip, p50", x: float64(e.size), xLabel: "bytes of payload"})
+	}
+	if e.size == echoSize && e.cores == 0 {
+		all = append(all, point{file: "echo-connections", title: title, x: float64(e.conns), xLabel: "connections, each with one datagram under way"})
+	}
+	if e.size == echoSize && e.conns == 1 {
+		cores := e.cores
+		if plain {
+			cores = runtime.NumCPU()
+		}
+		all = append(all, point{file: "echo-cores", title: title, x: float64(cores), xLabel: "cores"})
+	}
+	return all
+}
+
+func quantileBars(file, title string) []point {
+	var all []point
+	for i, label := range []string{"p50", "p99", "p99.9"} {
+		all = append(all, point{metric: i, file: file, title: title, label: label})
+	}
+	return all
+}
+
+func openEcho(n *network, what echoCase) (sampler, func(), error) {
+	all, stop, err := openEchoers(n, what)
+	if err != nil {
+		return nil, stop, err
+	}
+	return func(d time.Duration) ([]float64, error) {
+		if what.loaded {
+			defer startLoad(all[what.conns].conn)()
+		}
+		times, err := sampleEchoes(all[:what.conns], d)
+		slices.Sort(times)
+		return []float64{report.Quantile(times, 0.5), report.Quantile(times, 0.99), report.Quantile(times, 0.999)}, err
+	}, stop, nil
+}
+
+// sampleEchoes has all of them at it at the same time.
+func sampleEchoes(all []*echoer, d time.Duration) (times []float64, err error) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, e := range all {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			own, failure := e.sample(d)
+			mu.Lock()
+			defer mu.Unlock()
+			times = append(times, own...)
+			err = errors.Join(err, failure)
+		}()
+	}
+	wg.Wait()
+	return times, err
+}
+
+// openEchoers returns one more than the connections of the case, for the load.
+func openEchoers(n *network, what echoCase) ([]*echoer, func(), error) {
 	addr, closing, err := n.listen(func(payload []byte, answer func([]byte)) {
-		if len(payload) == echoSize { // not the load
+		if !what.loaded || len(payload) != loadSize {
 			answer(payload)
 		}
 	})
 	if err != nil {
 		return nil, nil, err
 	}
-	conns, err := dialAll(n, addr, 2)
+	conns, err := dialAll(n, addr, what.conns+1)
 	stop := func() {
 		for _, c := range conns {
 			_ = c.Close()
@@ -62,25 +145,25 @@ func openEcho(n *network, loaded bool) (sampler, func(), error) {
 	if err != nil {
 		return nil, stop, err
 	}
-	e := &echoer{conn: conns[0]}
-	return func(d time.Duration) ([]float64, error) {
-		if loaded {
-			defer startLoad(conns[1])()
-		}
-		return e.sample(d)
-	}, stop, nil
+	all := make([]*echoer, len(conns))
+	for i, c := range conns {
+		all[i] = &echoer{conn: c, size: what.size}
+	}
+	return all, stop, nil
 }
 
 type echoer struct {
 	conn   net.Conn
+	size   int
 	number uint64
 	times  []float64 // µs
 }
 
+// sample returns the times of the echoes in µs, good until the next sample.
 func (e *echoer) sample(d time.Duration) ([]float64, error) {
 	e.times = e.times[:0]
 	lost := 0
-	out, in := make([]byte, echoSize), make([]byte, 2048)
+	out, in := make([]byte, e.size), make([]byte, 2048)
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		e.number++
 		binary.BigEndian.PutUint64(out, e.number)
@@ -103,8 +186,7 @@ func (e *echoer) sample(d time.Duration) ([]float64, error) {
 	if lost*100 >= len(e.times) {
 		return nil, fmt.Errorf("%d echoes, %d lost", len(e.times), lost)
 	}
-	slices.Sort(e.times)
-	return []float64{report.Quantile(e.times, 0.5), report.Quantile(e.times, 0.99), report.Quantile(e.times, 0.999)}, nil
+	return e.times, nil
 }
 
 // await reads until the echo of the last number is there.
@@ -114,7 +196,7 @@ func (e *echoer) await(buf []byte) error {
 		if err != nil {
 			return err
 		}
-		if n != echoSize {
+		if n != e.size {
 			return fmt.Errorf("an echo of %d bytes", n)
 		}
 		if binary.BigEndian.Uint64(buf) == e.number {

@@ -20,6 +20,9 @@ const (
 	firstHello    = 50_000 // before the memory is looked at
 )
 
+// floodSteps are where on its way to many the memory is looked at.
+var floodSteps = []uint64{fewHellos, 200_000, 500_000}
+
 // unchanged is how many KB a process may have more after the flood than before it: what a
 // garbage collector needs to breathe, a byte for each hello.
 const unchanged = 1024
@@ -36,6 +39,12 @@ func flood(ids *identities, qt *qtProgram) *bencher {
 		{name: "resident memory for each spoofed hello", unit: "B"},
 		{name: "spoofed hellos answered", unit: "hellos/s"},
 	}}
+	const file, title = "flood-memory", "resident memory through spoofed hellos, growth"
+	b.plots = []point{{file: file, title: title, x: manyHellos, xLabel: "hellos", byTens: true}}
+	for _, n := range floodSteps {
+		b.plots = append(b.plots, point{metric: len(b.metrics), file: file, title: title, x: float64(n), xLabel: "hellos", byTens: true})
+		b.metrics = append(b.metrics, metric{name: fmt.Sprintf("resident memory through %s spoofed hellos, growth", report.Figure(float64(n))), unit: "KB"})
+	}
 	for _, who := range []string{report.Ours, pionName, qtName} {
 		b.contenders = append(b.contenders, contender{who, func() (sampler, func(), error) {
 			return func(time.Duration) ([]float64, error) { return sampleFlood(serverTask(who, byECDSA, ids, qt), ids) }, nil, nil
@@ -71,9 +80,12 @@ func sampleFlood(t task, ids *identities) ([]float64, error) {
 		return s.keptOf(sp, before)
 	}
 	start := time.Now()
-	after, err := s.answer(sp, manyHellos)
-	if err != nil {
-		return nil, err
+	after, steps := before, []float64{}
+	for _, n := range append(slices.Clone(floodSteps), manyHellos) {
+		if after, err = s.answer(sp, n-(after.Cookies-before.Cookies)); err != nil {
+			return nil, err
+		}
+		steps = append(steps, float64(after.Resident-before.Resident)/1024)
 	}
 	took := time.Since(start)
 	// Apart, since what a real client makes a server hold is not the flood's.
@@ -88,7 +100,8 @@ func sampleFlood(t task, ids *identities) ([]float64, error) {
 	}
 	count := after.Cookies - before.Cookies
 	grown := float64(after.Resident - before.Resident)
-	return []float64{grown / 1024, 100 * share, waited, grown / float64(count), float64(count) / took.Seconds()}, nil
+	values := []float64{grown / 1024, 100 * share, waited, grown / float64(count), float64(count) / took.Seconds()}
+	return append(values, steps[:len(floodSteps)]...), nil
 }
 
 // answer floods the server until it has answered n more hellos: those that its socket had no
@@ -97,13 +110,13 @@ func (s *server) answer(sp *spoofer, n uint64) (state, error) {
 	start := time.Now()
 	before, err := s.state()
 	for after := before; err == nil; after, err = s.state() {
-		if after.Cookies-before.Cookies >= n {
+		if after.Cookies >= before.Cookies+n {
 			return after, nil
 		}
 		if time.Since(start) > time.Minute {
 			return after, fmt.Errorf("only %d hellos were answered", after.Cookies-before.Cookies)
 		}
-		if err := sp.send(50_000, 0); err != nil {
+		if err := sp.send(int(min(n, 50_000)), 0); err != nil {
 			return after, err
 		}
 	}
@@ -131,7 +144,7 @@ func (s *server) keptOf(sp *spoofer, before state) ([]float64, error) {
 	}
 	after, err := s.state()
 	grown := float64(after.Resident - before.Resident)
-	return []float64{none, none, none, grown / fewHellos, none}, err
+	return []float64{none, none, none, grown / fewHellos, none, grown / 1024, none, none}, err
 }
 
 // startVisits has one real client after the other connect. What it returns ends that, and
