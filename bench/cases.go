@@ -21,6 +21,7 @@ func cases(quick bool, ids *identities, c *cProgram, qt *qtProgram) []*bencher {
 	}
 	s.oneWay()
 	s.echo()
+	s.counts()
 	s.crypt()
 	s.handshakes()
 	s.verifier()
@@ -83,6 +84,17 @@ func (s *selection) echo() {
 	} {
 		s.add(echo(what, 3, s.each/2, s.networks()))
 	}
+}
+
+// counts are the cases that say what the kernel and C are asked for.
+func (s *selection) counts() {
+	if s.quick {
+		return
+	}
+	for _, size := range []int{64, 1200} {
+		s.add(countedOneWay(size, 3, s.each/2, s.networks()))
+	}
+	s.add(countedEcho(3, s.each/2, s.networks()))
 }
 
 func (s *selection) crypt() {

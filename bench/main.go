@@ -101,6 +101,9 @@ func run(o options) error {
 	if load, err := strconv.ParseFloat(result.Env.Load, 64); err == nil && load > 1 {
 		fmt.Fprintf(os.Stderr, "bench: this machine is busy (load %s): most figures will be worse, and some ratios wrong\n", result.Env.Load)
 	}
+	if why := noSystemCalls(); why != "" {
+		result.Env.Missing["system calls"] = why
+	}
 	qt := buildQt(dir, o.qtSource)
 	result.Env.Qt = qt.version()
 	list := cases(o.quick, ids, buildC(dir, o.source), qt)

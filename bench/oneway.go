@@ -91,7 +91,12 @@ func oneWay(size, conns, cores, rounds int, each time.Duration, nets []*network,
 }
 
 func openOneWay(n *network, size, conns int) (sampler, func(), error) {
-	c := &counter{size: size, received: make([]tally, conns)}
+	return openCounter(n, &counter{size: size, received: make([]tally, conns)})
+}
+
+// openCounter has a connection for each of the counter's tallies.
+func openCounter(n *network, c *counter) (sampler, func(), error) {
+	conns := len(c.received)
 	addr, closing, err := n.listen(c.take)
 	if err != nil {
 		return nil, nil, err
