@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,7 +84,7 @@ func byCores(what, unit, file string, r rate, cores, rounds int, each time.Durat
 // handshakesByCores and cryptByCores take the contenders of the cases in memory.
 func handshakesByCores(k kind, cores, rounds int, each time.Duration, ids *identities, c *cProgram) *bencher {
 	one := handshakes(k, rounds, each, ids, c)
-	return byCores(one.topic, "handshakes/s", "cores-handshake-"+k.name, theSecond, cores, rounds, each, one.contenders)
+	return byCores(one.topic, "handshakes/s", "cores-handshake-"+strings.ReplaceAll(k.name, " ", "-"), theSecond, cores, rounds, each, one.contenders)
 }
 
 func (s *selection) cryptByCores(size, cores, rounds int, each time.Duration) *bencher {

@@ -25,11 +25,10 @@ func connecting(k kind, rounds int, each time.Duration, ids *identities, qt *qtP
 			{metric: 1, file: "handshake-loopback", title: "handshake over loopback, CPU", label: k.name + ", server"},
 		},
 	}
-	all := []string{report.Ours, pionName}
-	if k.name != resumed.name { // Qt resumes nothing
-		all = append(all, qtName)
+	if k.name == resumed.name {
+		qt = nil // it resumes nothing
 	}
-	for _, who := range all {
+	for _, who := range withQt(qt, report.Ours, pionName) {
 		b.contenders = append(b.contenders, contender{who, func() (sampler, func(), error) { return openConnecting(serverTask(who, k, ids, qt), k, ids) }})
 	}
 	return b

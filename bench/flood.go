@@ -45,7 +45,7 @@ func flood(ids *identities, qt *qtProgram) *bencher {
 		b.plots = append(b.plots, point{metric: len(b.metrics), file: file, title: title, x: float64(n), xLabel: "hellos", byTens: true})
 		b.metrics = append(b.metrics, metric{name: fmt.Sprintf("resident memory through %s spoofed hellos, growth", report.Figure(float64(n))), unit: "KB"})
 	}
-	for _, who := range []string{report.Ours, pionName, qtName} {
+	for _, who := range withQt(qt, report.Ours, pionName) {
 		b.contenders = append(b.contenders, contender{who, func() (sampler, func(), error) {
 			return func(time.Duration) ([]float64, error) { return sampleFlood(serverTask(who, byECDSA, ids, qt), ids) }, nil, nil
 		}})

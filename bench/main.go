@@ -115,7 +115,9 @@ func run(o options) error {
 			continue
 		}
 		b.contenders = slices.DeleteFunc(b.contenders, func(c contender) bool { return !takesPart.MatchString(c.name) })
+		began := time.Now()
 		rows, err := b.run(say, result.Env.Missing)
+		say("  %.1f s", time.Since(began).Seconds())
 		failures = errors.Join(failures, err)
 		result.Rows = append(result.Rows, rows...)
 		data = append(data, place(b.plots, rows)...)

@@ -41,7 +41,7 @@ func peers(count, cores, rounds int, echoing time.Duration, ids *identities, qt 
 			{metric: 3, file: "peers-made", title: "a server's new connections", x: float64(count), xLabel: "peers", byTens: true},
 		}
 	}
-	for _, who := range []string{report.Ours, pionName, qtName, udpName} {
+	for _, who := range withQt(qt, report.Ours, pionName, udpName) {
 		b.contenders = append(b.contenders, contender{who, func() (sampler, func(), error) {
 			return func(d time.Duration) ([]float64, error) {
 				return samplePeers(serverTask(who, byECDSA, ids, qt), count, d, ids)
@@ -49,6 +49,14 @@ func peers(count, cores, rounds int, echoing time.Duration, ids *identities, qt 
 		}})
 	}
 	return b
+}
+
+// withQt returns those who serve, Qt among them if it is to.
+func withQt(qt *qtProgram, others ...string) []string {
+	if qt == nil {
+		return others
+	}
+	return append(others, qtName)
 }
 
 func samplePeers(t task, count int, d time.Duration, ids *identities) ([]float64, error) {

@@ -97,11 +97,27 @@ func draw(data []datum) (*plot.Plot, error) {
 			return nil, err
 		}
 	}
+	p.X.Tick.Marker = ticksOf(data)
 	if data[0].byTens {
-		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+		p.X.Scale = plot.LogScale{}
 	}
 	p.Y.Max *= 1.4 // for the legend
 	return p, nil
+}
+
+// ticksOf marks where something was measured.
+func ticksOf(data []datum) plot.ConstantTicks {
+	var ticks plot.ConstantTicks
+	for _, d := range data {
+		tick := plot.Tick{Value: d.x, Label: report.Figure(d.x)}
+		if d.x < 1000 {
+			tick.Label = fmt.Sprint(d.x)
+		}
+		if !slices.Contains(ticks, tick) {
+			ticks = append(ticks, tick)
+		}
+	}
+	return ticks
 }
 
 // curve draws the medians, joined, and from the lowest to the highest of each.
