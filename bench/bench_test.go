@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -256,6 +257,28 @@ func TestPlots(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, string(text), "<svg")
 		assert.Contains(t, string(text), "pion")
+	}
+}
+
+// The pages show plots that a run writes.
+func TestPlotsInPages(t *testing.T) {
+	written := map[string]bool{}
+	ids, err := newIdentities(t.TempDir())
+	require.NoError(t, err)
+	for _, b := range cases(false, ids, &cProgram{}, &qtProgram{}) {
+		for _, p := range b.plots {
+			written["bench/results/"+p.file+".svg"] = true
+		}
+	}
+	link := regexp.MustCompile(`!\[[^]]+\]\((?:\.\./)?(bench/results/[^)]+)\)`)
+	for _, page := range []string{"../README.md", "../docs/performance.md"} {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		links := link.FindAllStringSubmatch(string(text), -1)
+		assert.NotEmpty(t, links, page)
+		for _, l := range links {
+			assert.True(t, written[l[1]], "%s shows %s", page, l[1])
+		}
 	}
 }
 
