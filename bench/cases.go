@@ -186,7 +186,7 @@ func (s *selection) peers() {
 	if s.quick {
 		return
 	}
-	s.add(peers(1000, 1, rounds, echoing, s.ids, s.qtServer, nil, nil))
+	s.add(peers(1000, 1, 2, echoing/2, s.ids, s.qtServer, nil, nil))
 	for _, k := range kinds {
 		s.add(connecting(k, 3, s.each, s.ids, s.qtServer))
 	}
