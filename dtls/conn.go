@@ -152,6 +152,7 @@ func newOver(mode Mode, sock *udpbatch.Conn, peer netip.AddrPort, cfg *Config) (
 		return nil, &Error{Code: ErrTLSInitialization, Op: "new connection", Err: err}
 	}
 	c := newConn(mode, cfg, sock, peer, netip.Addr{})
+	sock.OnRefusal(func() { logRefusal(cfg) })
 	c.pump = &pump{sock: sock, handle: c.receive, passed: c.passed, failed: c.socketFailed}
 	if mode == ServerMode && !cfg.DisableCookieVerification {
 		verify, err := verifier.New()
@@ -183,6 +184,9 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 func (c *Conn) handshake(ctx context.Context, op string, first, second *deadline) error {
 	if c.open.Load() {
 		return nil
+	}
+	if c.closed.Load() {
+		return c.opError(op, net.ErrClosed)
 	}
 	if first.expired() || second.expired() {
 		return c.opError(op, os.ErrDeadlineExceeded)
@@ -244,82 +248,112 @@ func (c *Conn) opError(op string, err error) error {
 // rest of that datagram is lost, and the error is a [*ShortBufferError] with its length.
 // b is borrowed for the call.
 func (c *Conn) Read(b []byte) (int, error) {
+	into := batch{bufs: [][]byte{b}, sizes: make([]int, 1)}
+	if err := c.readBatch(&into); err != nil {
+		return 0, err
+	}
+	if n := into.sizes[0]; n > len(b) {
+		return len(b), c.opError("read", &ShortBufferError{Length: n, Buffer: len(b)})
+	}
+	return into.sizes[0], nil
+}
+
+// ReadBatch waits for datagrams and returns those that are there, at least one and at most
+// len(bufs): each in a buffer of its own, and its length in sizes, which must be as long as
+// bufs. A length that is larger than the buffer says that the rest of that datagram is lost.
+// One call for many datagrams costs less than one for each. bufs and sizes are borrowed for
+// the call.
+func (c *Conn) ReadBatch(bufs [][]byte, sizes []int) (int, error) {
+	if len(bufs) == 0 || len(sizes) < len(bufs) {
+		return 0, c.opError("read", &Error{Code: ErrInvalidInputParameters, Op: "read", Text: "there has to be a buffer, and a size for each"})
+	}
+	into := batch{bufs: bufs, sizes: sizes}
+	err := c.readBatch(&into)
+	return into.n, err
+}
+
+// batch is where datagrams that are read go.
+type batch struct {
+	bufs  [][]byte
+	sizes []int
+	n     int // how many there are
+}
+
+// readBatch waits for datagrams. There is no error if it has found any.
+func (c *Conn) readBatch(into *batch) error {
 	const op = "read"
 	if err := c.handshake(context.Background(), op, &c.readDeadline, &c.readDeadline); err != nil {
-		return 0, err
+		return err
 	}
 	for {
 		if c.readDeadline.expired() {
-			return 0, c.opError(op, os.ErrDeadlineExceeded)
+			return c.opError(op, os.ErrDeadlineExceeded)
 		}
-		n, found, err := c.read(b)
-		if found || err != nil {
-			return n, err
+		if err := c.read(into); into.n > 0 || err != nil {
+			return err
 		}
 		c.flushNow() // the answer may be to what waits there
-		if n, found, err = c.await(b); found || err != nil {
-			return n, err
+		if err := c.await(into); into.n > 0 || err != nil {
+			return err
 		}
 	}
 }
 
 // await waits until there may be something to read. It reads the socket itself if nobody
-// does, and then returns what it has found.
-func (c *Conn) await(b []byte) (n int, found bool, err error) {
+// does, and then returns with what it has found.
+func (c *Conn) await(into *batch) error {
 	c.pump.waiting.Add(1)
 	if c.pump.lend(c) {
 		c.pump.waiting.Add(-1)
-		return c.readSocket(b)
+		return c.readSocket(into)
 	}
 	defer c.pump.waiting.Add(-1)
 	c.waiting.Add(1)
 	defer c.waiting.Add(-1)
-	if n, found, err = c.read(b); found || err != nil { // that nobody was called for
-		return n, found, err
+	if err := c.read(into); into.n > 0 || err != nil { // that nobody was called for
+		return err
 	}
 	select {
 	case <-c.readable:
 	case <-c.ended:
 	case <-c.readDeadline.wait():
 	}
-	return 0, false, nil
+	return nil
 }
 
 // readSocket reads the socket until it finds something, or has another reason to stop.
-func (c *Conn) readSocket(b []byte) (n int, found bool, err error) {
+func (c *Conn) readSocket(into *batch) error {
 	defer c.pump.giveBack()
 	for {
 		c.pump.asleep.Store(true) // from here on it has to be called
-		if n, found, err = c.read(b); found || err != nil || c.readDeadline.expired() || !c.pump.turn() {
-			return n, found, err
+		if err := c.read(into); into.n > 0 || err != nil || c.readDeadline.expired() || !c.pump.turn() {
+			return err
 		}
 	}
 }
 
-// read returns what is there. found is false if nothing is.
-func (c *Conn) read(b []byte) (n int, found bool, err error) {
+// read takes what is there. Neither datagrams nor an error: nothing is.
+func (c *Conn) read(into *batch) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed.Load() {
-		return 0, false, c.ending("read")
+		return c.ending("read")
 	}
-	if !c.fill() {
-		if c.phase == phaseEnded {
-			return 0, false, c.ending("read")
-		}
-		return 0, false, nil
+	for into.n < len(into.bufs) && c.fill() {
+		datagram := c.pending.At(c.next)
+		c.next++
+		into.sizes[into.n] = len(datagram)
+		copy(into.bufs[into.n], datagram)
+		into.n++
+		c.letGo()
 	}
-	datagram := c.pending.At(c.next)
-	c.next++
-	n = copy(b, datagram)
-	if n < len(datagram) {
-		err = c.opError("read", &ShortBufferError{Length: len(datagram), Buffer: len(b)})
+	if into.n == 0 && c.phase == phaseEnded {
+		return c.ending("read")
 	}
-	c.letGo()
-	if c.pending != nil || !c.in.empty() {
+	if into.n > 0 && (c.pending != nil || !c.in.empty()) {
 		c.notify() // another reader may wait
 	}
-	return n, true, err
+	return nil
 }
 
 // fill makes sure that a decrypted datagram is pending, if one can be had. It is called
@@ -359,20 +393,15 @@ func (c *Conn) notify() {
 
 // Write sends b as one datagram and returns len(b), or 0 and an error. b must have 1 to
 // [MaxPayload] bytes; whether it fits the path is the caller's business, see
-// [Conn.MaxDatagramSize]. An [ErrUnderlyingSocket] is the socket's word, also a late one
+// [Conn.MaxDatagramSize]. Where one Write follows another at once, datagrams go out
+// together. An [ErrUnderlyingSocket] is the socket's word, also a late one
 // about an earlier datagram: the connection goes on. b is borrowed for the call.
 func (c *Conn) Write(b []byte) (int, error) {
-	const op = "write"
-	if err := c.handshake(context.Background(), op, &c.writeDeadline, &c.writeDeadline); err != nil {
+	if err := c.readyToWrite(); err != nil {
 		return 0, err
 	}
-	switch {
-	case c.writeDeadline.expired():
-		return 0, c.opError(op, os.ErrDeadlineExceeded)
-	case len(b) == 0:
-		return 0, c.opError(op, &Error{Code: ErrInvalidInputParameters, Op: op, Text: "OpenSSL cannot send an empty datagram"})
-	case len(b) > MaxPayload:
-		return 0, c.opError(op, &Error{Code: ErrInvalidInputParameters, Op: op, Text: "the datagram is longer than 16384 bytes"})
+	if err := c.sendable(b); err != nil {
+		return 0, err
 	}
 	c.out.mu.Lock()
 	train, err := c.post(b)
@@ -384,6 +413,45 @@ func (c *Conn) Write(b []byte) (int, error) {
 		return 0, err
 	}
 	return len(b), nil
+}
+
+// WriteBatch sends each of the datagrams, in their order, as [Conn.Write] does, and returns
+// how many it has sent: all, or fewer and the reason. It makes as few system calls as the
+// system allows, fewest if the datagrams are of one length. They are borrowed for the call.
+func (c *Conn) WriteBatch(datagrams [][]byte) (int, error) {
+	if err := c.readyToWrite(); err != nil {
+		return 0, err
+	}
+	c.out.mu.Lock()
+	n, err := c.postAll(datagrams)
+	c.out.mu.Unlock()
+	if n >= trainDatagrams/2 {
+		c.out.yield()
+	}
+	return n, err
+}
+
+// readyToWrite makes the handshake if need be.
+func (c *Conn) readyToWrite() error {
+	const op = "write"
+	if err := c.handshake(context.Background(), op, &c.writeDeadline, &c.writeDeadline); err != nil {
+		return err
+	}
+	if c.writeDeadline.expired() {
+		return c.opError(op, os.ErrDeadlineExceeded)
+	}
+	return nil
+}
+
+// sendable says whether a datagram can be sent at all.
+func (c *Conn) sendable(b []byte) error {
+	switch {
+	case len(b) == 0:
+		return c.opError("write", &Error{Code: ErrInvalidInputParameters, Op: "write", Text: "OpenSSL cannot send an empty datagram"})
+	case len(b) > MaxPayload:
+		return c.opError("write", &Error{Code: ErrInvalidInputParameters, Op: "write", Text: "the datagram is longer than 16384 bytes"})
+	}
+	return nil
 }
 
 // unsent returns the error of a Write for the socket's. One that is closed says only that

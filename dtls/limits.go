@@ -13,9 +13,10 @@ type Limits struct {
 	HalfOpenPerAddress int
 	// Connections is how many connections a listener may have; 0 means no limit.
 	Connections int
-	// ReceiveQueue is how many bytes of datagrams wait for Read, for each connection; 0
-	// means [DefaultReceiveQueue]. A datagram counts with 2048 bytes, one that is larger
-	// with 65536.
+	// ReceiveQueue is how many bytes of memory the datagrams have that wait for Read, for
+	// each connection; 0 means [DefaultReceiveQueue]. A datagram counts with 2 KB, a larger
+	// one, or several that came together, with the next power of two; more than 16 KB
+	// count with 64 KB.
 	ReceiveQueue int
 }
 

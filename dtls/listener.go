@@ -115,6 +115,7 @@ func NewListener(pc net.PacketConn, cfg *Config) (*Listener, error) {
 		}
 	}
 	l.pump = pump{sock: sock, handle: l.receive, passed: func(error) {}, failed: l.fail}
+	sock.OnRefusal(func() { logRefusal(cfg) })
 	l.work.start()
 	l.pump.start()
 	return l, nil

@@ -78,13 +78,7 @@ func (o *outbox) trains() int {
 // the outbox's mu held.
 func (c *Conn) post(b []byte) (train bool, err error) {
 	o := &c.out
-	if err := c.awaitRoom(); err != nil {
-		return false, err
-	}
-	if o.filling == nil {
-		o.filling = takeDatagrams(&outgoing)
-	}
-	if err := c.encrypt(b, o.filling); err != nil {
+	if err := c.append(b); err != nil {
 		return false, err
 	}
 	streams := o.streams()
@@ -95,15 +89,58 @@ func (c *Conn) post(b []byte) (train bool, err error) {
 		c.flushSoon()
 		return false, nil
 	}
-	err = c.ship()
+	err = c.shipAndSay()
 	o.last = time.Since(programStart) // the time in the socket is none between Writes
-	if o.filling != nil {
+	return streams, err
+}
+
+// postAll is post for datagrams that the caller has together: none of them waits for
+// others to come. It returns how many have been sent.
+func (c *Conn) postAll(datagrams [][]byte) (sent int, err error) {
+	o := &c.out
+	for i, b := range datagrams {
+		if err = c.sendable(b); err == nil {
+			err = c.append(b)
+		}
+		switch {
+		case err != nil:
+			if i > sent && !o.sending && o.filling != nil {
+				_ = c.shipAndSay()
+			}
+			return i, err
+		case o.sending, o.trains() == 0 && i+1 < len(datagrams):
+			continue
+		}
+		if err := c.shipAndSay(); err != nil {
+			return sent, err
+		}
+		sent = i + 1
+	}
+	return len(datagrams), nil
+}
+
+// append adds a record to what waits.
+func (c *Conn) append(b []byte) error {
+	o := &c.out
+	if err := c.awaitRoom(); err != nil {
+		return err
+	}
+	if o.filling == nil {
+		o.filling = takeDatagrams(&outgoing)
+	}
+	return c.encrypt(b, o.filling)
+}
+
+// shipAndSay sends what waits and returns what the caller of Write is told about it.
+func (c *Conn) shipAndSay() error {
+	err := c.ship()
+	if c.out.filling != nil {
 		c.flushSoon() // others' go out in another goroutine's time
 	}
 	if err != nil {
-		err = c.unsent(err)
+		return c.unsent(err)
 	}
-	return streams, err
+	return nil
 }
 
 // awaitRoom waits while all is full, at most until the connection's end or its deadline.

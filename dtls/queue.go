@@ -2,6 +2,7 @@ package dtls
 
 import (
 	"iter"
+	"math/bits"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,47 +20,37 @@ type packet struct {
 	next  *packet
 }
 
-// Nearly every datagram fits the first of these sizes, and a short train the second. What is
-// longer stays where it is.
+// Nearly every datagram fits the smallest packet; a long train stays where it is.
 const (
-	smallPacket  = 2048
-	middlePacket = 16384
-	largePacket  = udpbatch.BufferSize
+	smallPacket = 2 << 10
+	longTrain   = 16 << 10
+	largePacket = udpbatch.BufferSize
 )
 
-var (
-	smallPackets  = packetsOf(smallPacket)
-	middlePackets = packetsOf(middlePacket)
-	largePackets  = packetsOf(largePacket)
-	takenPackets  = packetsOf(0)
-)
+// packetPools keep packets by the size of their memory: smallPacket and its doubles up to
+// largePacket. Those whose memory is what they came in are in takenPackets.
+var packetPools, takenPackets = func() (pools []*sync.Pool) {
+	for size := smallPacket; size <= largePacket; size *= 2 {
+		pools = append(pools, packetsOf(size))
+	}
+	return pools
+}(), packetsOf(0)
 
 func packetsOf(size int) *sync.Pool {
 	return &sync.Pool{New: func() any { return &packet{room: make([]byte, size)} }}
 }
 
-// pool returns where packets of that memory are kept.
-func pool(room int) *sync.Pool {
-	switch room {
-	case 0:
-		return takenPackets
-	case smallPacket:
-		return smallPackets
-	case middlePacket:
-		return middlePackets
-	}
-	return largePackets
-}
+// class returns which of packetPools has room for n bytes.
+func class(n int) int { return max(bits.Len(uint(n-1)), smallPacketBits) - smallPacketBits }
 
-// memory returns how many bytes of memory n bytes of datagrams need.
+const smallPacketBits = 11
+
+// memory returns how many bytes of memory n bytes of datagrams are kept in.
 func memory(n int) int {
-	switch {
-	case n <= smallPacket:
-		return smallPacket
-	case n <= middlePacket:
-		return middlePacket
+	if n > longTrain {
+		return largePacket
 	}
-	return largePacket
+	return smallPacket << class(n)
 }
 
 // keep returns a packet with what has arrived: a copy, or, of a long train, itself.
@@ -72,7 +63,7 @@ func keep(p *udpbatch.Packet) *packet {
 			return k
 		}
 	}
-	k := pool(size).Get().(*packet)
+	k := packetPools[class(size)].Get().(*packet)
 	k.data, k.size = k.room[:copy(k.room, p.Data)], p.Size
 	return k
 }
@@ -92,11 +83,14 @@ func (p *packet) memory() int {
 
 // free gives the packet's memory back; nothing of it may be used any more.
 func (p *packet) free() {
-	if p.taken != nil {
-		p.taken.Free()
-	}
+	taken := p.taken
 	p.taken, p.data, p.next = nil, nil, nil
-	pool(len(p.room)).Put(p)
+	if taken != nil {
+		taken.Free()
+		takenPackets.Put(p)
+		return
+	}
+	packetPools[class(len(p.room))].Put(p)
 }
 
 // queue holds the datagrams of a connection that have arrived and are not decrypted

@@ -54,6 +54,14 @@ func (l *Listener) log(c *Conn, event string, attrs ...slog.Attr) {
 	logger.LogAttrs(context.Background(), slog.LevelDebug, event, append(attrs, slog.String("peer", c.peer.String()))...)
 }
 
+// logRefusal tells the logger that datagrams go out one by one, which takes more of the
+// machine's time.
+func logRefusal(cfg *Config) {
+	if cfg.Logger != nil {
+		cfg.Logger.Info("dtls: the system does not send datagrams together; each is sent by itself")
+	}
+}
+
 // note tells the logger of something that concerns no connection.
 func (l *Listener) note(peer netip.AddrPort, event string) {
 	if logger := l.config.Logger; logger != nil && logger.Enabled(context.Background(), slog.LevelDebug) {

@@ -125,6 +125,9 @@ func (c *PacketConn) SetDeadline(t time.Time) error {
 	return c.setDeadlines(t, &c.readDeadline, &c.writeDeadline)
 }
 
+// Interruptible says that a deadline ends a read that is under way.
+func (*PacketConn) Interruptible() {}
+
 // SetReadDeadline sets when ReadFrom fails, one under way too, with os.ErrDeadlineExceeded.
 func (c *PacketConn) SetReadDeadline(t time.Time) error {
 	return c.setDeadlines(t, &c.readDeadline)

@@ -27,7 +27,9 @@ type offload struct {
 	tries      int        // how many more times nothing is no reason to wait
 	onReadable func(fd uintptr) bool
 
-	refused atomic.Bool // the kernel or the card does not split
+	refused  atomic.Bool // the kernel or the card does not split
+	told     func()      // of that; nil: nobody
+	accepted atomic.Int32
 }
 
 // newSystemUDP returns the socket of a *net.UDPConn, which has a remote address if peer is
@@ -45,6 +47,10 @@ func newSystemUDP(conn *net.UDPConn, peer netip.AddrPort, anywhere bool) (_ sock
 	}
 	s := &offload{conn: conn, peer: peer, wildcard: w, raw: raw}
 	s.onReadable = s.recv
+	if offloadMode == offloadOff {
+		s.refused.Store(true)
+		return s, nil
+	}
 	err = raw.Control(func(fd uintptr) {
 		// A kernel before 5.0 does not know it, and then there is nothing to split.
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1)
@@ -79,12 +85,27 @@ func (s *offload) writeTrain(b []byte, size int, peer netip.AddrPort, local neti
 		return errRefused
 	}
 	var control trainControl
-	err := s.write(b, size, peer, local, &control)
+	err := s.fail()
+	if err == nil {
+		err = s.write(b, size, peer, local, &control)
+	}
 	if refusesTrains(err) {
-		s.refused.Store(true)
+		if !s.refused.Swap(true) && s.told != nil {
+			s.told()
+		}
 		return errRefused
 	}
 	return err
+}
+
+func (s *offload) onRefusal(f func()) { s.told = f }
+
+// fail is the card of the tests, which refuses trains after a few.
+func (s *offload) fail() error {
+	if offloadMode == offloadFailing && s.accepted.Add(1) > 2 {
+		return unix.EIO
+	}
+	return nil
 }
 
 // errRefused says that the datagrams have to be sent one by one.

@@ -38,9 +38,9 @@ type receiving struct {
 	names    [maxReads]unix.RawSockaddrInet6 // large enough for both families
 	controls [maxReads][maxOOB]byte
 	bufs     [maxReads]*Buffer
-	ask      int // how many reads the next call makes
+	ask      int  // how many reads the next call makes
 	busy     bool // the last call has brought more than one datagram
-	n, next  int // of the last call: how many there were, and the first that nobody has got yet
+	n, next  int  // of the last call: how many there were, and the first that nobody has got yet
 }
 
 var receivings = sync.Pool{New: func() any { return &receiving{ask: 1} }}

@@ -18,8 +18,17 @@ func refuseTrains(c *Conn) {
 	}
 }
 
+// needsTrains skips a test where the build has said that there are none.
+func needsTrains(t *testing.T) {
+	t.Helper()
+	if offloadMode != offloadOn {
+		t.Skip("trains are switched off by a build tag")
+	}
+}
+
 // The kernel joins what comes together: else nothing of this would be tested.
 func TestTrainsAreTrains(t *testing.T) {
+	needsTrains(t)
 	a := newConn(t, listenUDP(t, "udp4", "127.0.0.1:0"))
 	b := newConn(t, dialUDP(t, "udp4", addrOf(a.pc, "127.0.0.1")))
 	peer, _ := b.Remote()
@@ -62,6 +71,7 @@ func TestReadsInOneCall(t *testing.T) {
 // A datagram that is larger than the path's MTU may be no segment of a train; it is sent
 // all the same.
 func TestTrainThatThePathRefuses(t *testing.T) {
+	needsTrains(t)
 	a := newConn(t, listenUDP(t, "udp4", "127.0.0.1:0"))
 	b := newConn(t, dialUDP(t, "udp4", addrOf(a.pc, "127.0.0.1")))
 	s := b.socket.(*offload)
@@ -72,4 +82,23 @@ func TestTrainThatThePathRefuses(t *testing.T) {
 	data, ends := numberedBatch([]int32{30000, 30000, 4})
 	require.NoError(t, b.WriteBatch(data, ends, s.peer, netip.Addr{}))
 	requireBatch(t, a, data, ends)
+}
+
+// A card that cannot split says EIO: the datagrams go out one by one, none is lost, and
+// somebody hears of it, once.
+func TestCardThatRefusesTrains(t *testing.T) {
+	if offloadMode != offloadFailing {
+		t.Skip("needs the build tag ossldtls_offload_failing: make test-offload")
+	}
+	a := newConn(t, listenUDP(t, "udp4", "127.0.0.1:0"))
+	b := newConn(t, dialUDP(t, "udp4", addrOf(a.pc, "127.0.0.1")))
+	told := 0
+	b.OnRefusal(func() { told++ })
+	peer, _ := b.Remote()
+	data, ends := numberedBatch(slicesOf(1000, 30))
+	for range 6 {
+		require.NoError(t, b.WriteBatch(data, ends, peer, netip.Addr{}))
+		requireBatch(t, a, data, ends)
+	}
+	assert.Equal(t, 1, told)
 }

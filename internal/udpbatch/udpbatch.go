@@ -67,6 +67,8 @@ type Conn struct {
 	pc     net.PacketConn
 	socket socket
 	late   error // came along with a datagram, for the next ReadBatch
+
+	interruptible bool
 }
 
 // socket is what the kinds of net.PacketConn differ in.
@@ -91,7 +93,7 @@ func New(pc net.PacketConn) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{pc: pc, socket: s}, nil
+	return &Conn{pc: pc, socket: s, interruptible: interruptible(pc)}, nil
 }
 
 func newSocket(pc net.PacketConn) (socket, error) {
@@ -188,6 +190,23 @@ func (c *Conn) WriteBatch(b []byte, ends []int32, peer netip.AddrPort, local net
 	return first
 }
 
+// OnRefusal has f called, once, when the system turns out not to split trains: datagrams
+// are then sent one by one. It is to be set before the first write.
+func (c *Conn) OnRefusal(f func()) {
+	if s, ok := c.socket.(refuser); ok {
+		s.onRefusal(f)
+	}
+}
+
+type refuser interface{ onRefusal(f func()) }
+
+// What the system does with trains.
+const (
+	offloadOn = iota
+	offloadOff
+	offloadFailing
+)
+
 // splitter is a socket that can send datagrams of one size together.
 type splitter interface {
 	// writeTrain sends datagrams of size bytes, the last of which may be shorter. After an
@@ -266,10 +285,16 @@ func (c *Conn) More() bool {
 	return ok && s.more()
 }
 
-// Interruptible reports whether SetReadDeadline surely ends a ReadBatch that waits: of a
-// *net.UDPConn that is known.
-func (c *Conn) Interruptible() bool {
-	_, ok := c.pc.(*net.UDPConn)
+// Interruptible reports whether SetReadDeadline surely ends a ReadBatch that waits. Not
+// every net.PacketConn keeps that promise; a *net.UDPConn does, and one that says so by a
+// method Interruptible() of its own.
+func (c *Conn) Interruptible() bool { return c.interruptible }
+
+func interruptible(pc net.PacketConn) bool {
+	if _, ok := pc.(*net.UDPConn); ok {
+		return true
+	}
+	_, ok := pc.(interface{ Interruptible() })
 	return ok
 }
 
