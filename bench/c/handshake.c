@@ -41,8 +41,9 @@ void handshake(contexts *c, ends *e, double *client_ns, double *server_ns) {
 	wire_reset(e->up);
 	wire_reset(e->down);
 	e->client = end_new(c->client, e->down, e->up);
-	if (strcmp(c->kind, "psk") != 0 &&
-	    (!SSL_set1_host(e->client, "localhost") || !SSL_set_tlsext_host_name(e->client, "localhost")))
+	// Every contender's client names its server, with pre-shared keys too.
+	if (!SSL_set_tlsext_host_name(e->client, "localhost") ||
+	    (strcmp(c->kind, "psk") != 0 && !SSL_set1_host(e->client, "localhost")))
 		die("name");
 	if (session != NULL && strcmp(c->kind, "resumed") == 0)
 		SSL_set_session(e->client, session);
