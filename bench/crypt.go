@@ -63,28 +63,30 @@ func sampleCrypt(c crypter, payload []byte, d time.Duration) ([]float64, error) 
 	}
 	runtime.ReadMemStats(&after)
 	var encrypting, decrypting time.Duration
-	apart := 0
-	for encrypting+decrypting < d/2 {
+	lots, _, err := until(d/2, 1, func() error {
 		start := time.Now()
 		for range lot {
 			if err := c.encrypt(payload); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		middle := time.Now()
 		for range lot {
 			if err := c.decrypt(); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		encrypting += middle.Sub(start)
 		decrypting += time.Since(middle)
-		apart += lot
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	each := func(d time.Duration, n int) float64 { return float64(d.Nanoseconds()) / float64(n) }
 	// What happens once in a while, beside the datagrams, does not count as one each.
 	allocs := float64(int((after.Mallocs-before.Mallocs)*100/uint64(n))) / 100
-	return []float64{each(took, n), each(encrypting, apart), each(decrypting, apart), allocs}, nil
+	return []float64{each(took, n), each(encrypting, lots*lot), each(decrypting, lots*lot), allocs}, nil
 }
 
 // associations are two dtls.Associations.
