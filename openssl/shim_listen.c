@@ -20,7 +20,8 @@ odtls_result odtls_listen(odtls_conn *c, odtls_cookie *key, const uint8_t *peer,
 		r.out_used = out.used;
 		return r;
 	}
-	odtls_op_begin(c, out);
+	// DTLSv1_listen starts with an empty error queue by itself.
+	odtls_op_lend(c, out);
 	if (c->client == NULL && (c->client = BIO_ADDR_new()) == NULL) {
 		r = odtls_op_end(c, -1, 0);
 		r.err = SSL_ERROR_SYSCALL;
@@ -39,8 +40,9 @@ odtls_result odtls_listen(odtls_conn *c, odtls_cookie *key, const uint8_t *peer,
 	// before it may have been HelloVerifyRequests, RFC 6347 §4.2.1.
 	if (ret > 0)
 		odtls_note_written(c, in, first);
-	// 0 says "no verified hello yet", which SSL_get_error would take for an end of file.
-	r = odtls_op_end(c, ret == 0 ? 1 : ret, 0);
+	// 0 says "no verified hello yet", which SSL_get_error would take for an end of file. What
+	// it has dropped without an answer has left a reason in the queue.
+	r = odtls_op_end(c, ret == 0 ? 1 : ret, ret > 0 || c->n_out > 0);
 	r.ret = ret;
 	r.timeout_us = -1;
 	// The peer is unproven: an answer larger than the question would make this an amplifier.

@@ -3,6 +3,7 @@ package openssl
 import (
 	"bytes"
 	"net/netip"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -257,5 +258,39 @@ func TestErrorQueueStaysEmpty(t *testing.T) {
 	assert.Equal(t, "good", string(plain.At(0)))
 	require.NoError(t, server.Read(wire.At(0), &plain, &out))
 	assert.Equal(t, 1, plain.Len(), "a repeat")
+	assert.Zero(t, ReadDiagnostics().StaleErrors)
+}
+
+// Whatever comes of a hello leaves nothing there either.
+func TestErrorQueueStaysEmptyWhileListening(t *testing.T) {
+	runtime.LockOSThread() // the queue is the thread's
+	defer runtime.UnlockOSThread()
+	key, err := NewCookieKey("SHA256", []byte("secret"), nil)
+	require.NoError(t, err)
+	defer key.Close()
+	client, server := sslOf(t, ctxOf(t, false), nil), sslOf(t, ctxOf(t, true), nil)
+	var up, down Datagrams
+	listen := func(what string, hello []byte, verified bool, answers int) {
+		down.Reset()
+		got, err := server.Listen(key, clientAddr, hello, &down)
+		require.NoError(t, err, what)
+		assert.Equal(t, verified, got, what)
+		assert.Equal(t, answers, down.Len(), what)
+		assert.Zero(t, ReadDiagnostics().QueuedError, what)
+	}
+	_, err = client.DoHandshake(nil, &up)
+	require.NoError(t, err)
+	listen("without a cookie", up.At(0), false, 1)
+	up.Reset()
+	_, err = client.DoHandshake(down.At(0), &up)
+	require.NoError(t, err)
+	listen("with its cookie", up.At(0), true, 0)
+
+	const headers, left = 13 + 12, 40 // of the body, which is cut off in the middle
+	cut := bytes.Clone(up.At(0)[:headers+left])
+	cut[11], cut[12] = 0, 12+left
+	copy(cut[14:], []byte{0, 0, left})
+	copy(cut[22:], []byte{0, 0, left})
+	listen("cut off", cut, false, 0)
 	assert.Zero(t, ReadDiagnostics().StaleErrors)
 }
