@@ -18,6 +18,7 @@ package dtls
 
 import (
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/ossldtls/ossldtls/internal/peeraddr"
@@ -99,7 +100,8 @@ type Association struct {
 	closed   bool
 	last     *Error
 
-	out     openssl.Datagrams // of the operation, or held back in PeerVerificationFailed
+	out     *openssl.Datagrams // of the operation, or held back in PeerVerificationFailed
+	small   openssl.Datagrams  // what out is when there is no handshake
 	plain   openssl.Datagrams
 	payload [][]byte // what DecryptDatagram returned
 
@@ -122,6 +124,7 @@ type cookies struct {
 // handshake. Corresponds to QDtls::QDtls and QDtls::setDtlsConfiguration.
 func NewAssociation(mode Mode, cfg *Config) (*Association, error) {
 	a := &Association{mode: mode, mtuHint: DefaultMTUHint}
+	a.returnBuffer()
 	if mode != ClientMode && mode != ServerMode {
 		return nil, &Error{Code: ErrInvalidInputParameters, Op: "new association", Text: "neither ClientMode nor ServerMode"}
 	}
@@ -170,11 +173,33 @@ func (a *Association) reset() {
 	}
 	failed := a.state == HandshakeInProgress || a.state == PeerVerificationFailed
 	a.state = HandshakeNotStarted
-	a.out.Reset()
+	a.returnBuffer()
 	a.deadline = time.Time{}
 	if failed {
 		a.resumer.forget()
 	}
+}
+
+// flights are buffers for the flights of a handshake, which need more room than all that
+// comes after it.
+var flights = sync.Pool{New: func() any { return new(openssl.Datagrams) }}
+
+// maxFlights is the size, in bytes, of the largest buffer that is kept: usual chains fit.
+const maxFlights = 16 << 10
+
+func (a *Association) borrowBuffer() {
+	a.returnBuffer()
+	a.out = flights.Get().(*openssl.Datagrams)
+}
+
+// returnBuffer drops what is in out.
+func (a *Association) returnBuffer() {
+	if a.out != nil && a.out != &a.small && cap(a.out.Bytes()) <= maxFlights {
+		a.out.Reset()
+		flights.Put(a.out)
+	}
+	a.small.Reset()
+	a.out = &a.small
 }
 
 // fail remembers the error of an operation and returns it.

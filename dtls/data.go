@@ -29,7 +29,7 @@ func (a *Association) WriteDatagramEncrypted(sock DatagramWriter, datagram []byt
 	case len(datagram) > MaxPayload:
 		return 0, a.fail(ErrInvalidInputParameters, op, "the datagram is longer than 16384 bytes", nil)
 	}
-	err := a.ssl.Write(datagram, &a.out)
+	err := a.ssl.Write(datagram, a.out)
 	sent := a.flush(sock)
 	if err != nil {
 		a.reset()
@@ -63,10 +63,10 @@ func (a *Association) DecryptDatagram(sock DatagramWriter, datagram []byte) ([][
 		return nil, a.fail(ErrInvalidInputParameters, op, "the socket is nil", nil)
 	}
 	a.plain.Reset()
-	err := a.ssl.Read(datagram, &a.plain, &a.out)
+	err := a.ssl.Read(datagram, &a.plain, a.out)
 	closed := errors.Is(err, openssl.ErrZeroReturn)
 	if closed {
-		_ = a.ssl.Shutdown(&a.out) // RFC 5246 §7.2.1: answered by a close_notify
+		_ = a.ssl.Shutdown(a.out) // RFC 5246 §7.2.1: answered by a close_notify
 	}
 	sent := a.flush(sock)
 	a.payload = a.payload[:0]

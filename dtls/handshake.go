@@ -56,7 +56,7 @@ func (a *Association) shake(op string, sock DatagramWriter, datagram []byte) err
 			a.reset()
 		}
 	}()
-	_, err := a.ssl.DoHandshake(datagram, &a.out)
+	_, err := a.ssl.DoHandshake(datagram, a.out)
 	returned = true
 	return a.step(op, sock, err)
 }
@@ -88,7 +88,7 @@ func (a *Association) start(op string, sock DatagramWriter, datagram []byte) err
 // open makes the SSL and forgets what the session before it has left.
 func (a *Association) open() error {
 	a.verifyErrors, a.checked = nil, false
-	a.out.Reset()
+	a.borrowBuffer()
 	a.plain.Reset()
 	name := a.nameToVerify()
 	a.resumer = newResumer(a.mode, a.config, name, a.peer) // the cache is the program's: before there is an SSL
@@ -131,7 +131,7 @@ func (a *Association) listen(op string, hello []byte) error {
 	if err != nil {
 		return a.fail(ErrTLSInitialization, op, "", err)
 	}
-	verified, err := a.ssl.Listen(key, a.peer, hello, &a.out)
+	verified, err := a.ssl.Listen(key, a.peer, hello, a.out)
 	// What Listen would answer is the verifier's business: nothing is sent from here.
 	a.out.Reset()
 	if err != nil {
@@ -168,6 +168,7 @@ func (a *Association) step(op string, sock DatagramWriter, err error) error {
 		a.deadline = time.Time{}
 		a.stopTimer()
 		if completed {
+			a.returnBuffer()
 			a.resumer.keep(a.ssl)
 		}
 	} else {
@@ -208,7 +209,7 @@ func (a *Association) HandleTimeout(sock DatagramWriter) (bool, error) {
 	if a.expired() {
 		return true, a.expire(op, sock)
 	}
-	due, err := a.ssl.HandleTimeout(&a.out)
+	due, err := a.ssl.HandleTimeout(a.out)
 	return due, a.step(op, sock, err)
 }
 
@@ -258,7 +259,7 @@ func (a *Association) expired() bool {
 
 // expire gives the handshake up because it took too long.
 func (a *Association) expire(op string, sock DatagramWriter) error {
-	_ = a.ssl.Abort(openssl.AlertUserCanceled, false, &a.out)
+	_ = a.ssl.Abort(openssl.AlertUserCanceled, false, a.out)
 	_ = a.flush(sock)
 	a.reset()
 	return a.fail(ErrTLSFatal, op, "the handshake took longer than "+a.config.handshakeTimeout().String(), os.ErrDeadlineExceeded)
@@ -302,15 +303,15 @@ func (a *Association) AbortHandshake(sock DatagramWriter) error {
 	var err error
 	switch {
 	case a.state == HandshakeInProgress:
-		err = a.ssl.Abort(openssl.AlertUserCanceled, false, &a.out)
+		err = a.ssl.Abort(openssl.AlertUserCanceled, false, a.out)
 	case a.ssl.HandshakeDone() && (a.mode == ClientMode) != a.ssl.SessionReused():
 		// Only the end has shown that there is no certificate: the peer, whose Finished came
 		// last, is complete already and reads no alert of epoch 0.
-		err = a.ssl.Shutdown(&a.out)
+		err = a.ssl.Shutdown(a.out)
 	default:
 		// What was held back is dropped: the peer still reads in epoch 0.
 		a.out.Reset()
-		err = a.ssl.Abort(a.firstObjection().alert(), true, &a.out)
+		err = a.ssl.Abort(a.firstObjection().alert(), true, a.out)
 	}
 	err = errors.Join(err, a.flush(sock))
 	a.reset()
@@ -334,7 +335,7 @@ func (a *Association) Shutdown(sock DatagramWriter) error {
 	if sock == nil {
 		return a.fail(ErrInvalidInputParameters, op, "the socket is nil", nil)
 	}
-	err := errors.Join(a.ssl.Shutdown(&a.out), a.flush(sock))
+	err := errors.Join(a.ssl.Shutdown(a.out), a.flush(sock))
 	a.reset()
 	if err != nil {
 		return a.fail(ErrUnderlyingSocket, op, "", err)

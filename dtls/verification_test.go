@@ -338,3 +338,21 @@ func TestAnyCertificateCanBeTrusted(t *testing.T) {
 		newPair(t, &Config{RootCAs: pool}, server).mustShake()
 	}
 }
+
+// What is held back is nobody else's to write over: the buffers of handshakes go from one
+// association to the next.
+func TestOthersLeaveAloneWhatIsHeldBack(t *testing.T) {
+	p := badPeers[2].pair(t)
+	clientErr, _ := p.shake()
+	assertError(t, clientErr, ErrPeerVerification)
+	for range 4 {
+		other := newCertPair(t).mustShake()
+		require.NoError(t, other.client.Close())
+	}
+	p.client.IgnoreVerificationErrors(p.client.PeerVerificationErrors()...)
+	require.NoError(t, p.client.ResumeHandshake(&p.fromClient))
+	clientErr, serverErr := p.carry()
+	require.NoError(t, errors.Join(clientErr, serverErr))
+	assert.True(t, p.client.IsConnectionEncrypted() && p.server.IsConnectionEncrypted())
+	assert.Less(t, cap(p.client.out.Bytes()), 4096, "no room for flights where there are none")
+}
