@@ -88,8 +88,9 @@ func TestDataWithTheEndOfTheHandshake(t *testing.T) {
 				c.send(c.hello())
 				if !resumed {
 					c.complete()
+					first := open()
 					c.send(c.bye())
-					_ = open().Close()
+					_ = first.Close()
 					_ = c.sock.Close()
 					continue
 				}

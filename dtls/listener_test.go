@@ -231,7 +231,8 @@ func TestAcceptHearsOfNoFailure(t *testing.T) {
 	stats := l.Stats()
 	assert.Equal(t, 1, stats.Open)
 	assert.Zero(t, stats.HalfOpen)
-	require.NoError(t, l.Close())
+	require.NoError(t, accepted.Close())
+	require.NoError(t, l.Shutdown(soon(t))) // and nobody writes to the log any more
 	assert.Equal(t, 5, strings.Count(log.String(), "handshake failed"), log.String())
 	assert.Contains(t, log.String(), "unknown ca")
 	assert.Contains(t, log.String(), numbered(9).String())

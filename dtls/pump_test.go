@@ -102,7 +102,11 @@ func TestOthersAreServedByWhoReads(t *testing.T) {
 	for i := range 3 { // nobody reads now
 		another, accepted := connected(t, network, l, numbered(20+i), clientCfg)
 		say(t, another, "afterwards")
-		eventually(t, "it waits to be read", func() bool { return !accepted.in.empty() })
+		eventually(t, "it waits to be read", func() bool {
+			accepted.mu.Lock()
+			defer accepted.mu.Unlock()
+			return accepted.pending != nil || !accepted.in.empty()
+		})
 	}
 }
 
@@ -112,8 +116,9 @@ func TestReadsThatWaitTogether(t *testing.T) {
 	network := dgramtest.NewNetwork(1)
 	l := listenIn(t, network, serverCfg)
 	client, server := connected(t, network, l, clientAddr, clientCfg)
+	result := reading(t, client, server)
 	say(t, client, "it begins with one that has the socket")
-	require.NoError(t, <-reading(t, client, server))
+	require.NoError(t, <-result)
 	for round := range 20 {
 		const readers = 5
 		var mu sync.Mutex
