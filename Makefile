@@ -11,7 +11,7 @@ DEPS ?= build
 
 export GO FUZZTIME TESTFLAGS
 
-.PHONY: help deps build test test-race test-asan test-checkptr test-all fuzz bench bench-quick bench-go bench-test check-c demo interop container clean
+.PHONY: help deps build test test-race test-asan test-checkptr test-offload test-all fuzz bench bench-quick bench-go bench-test check-c demo interop container clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -46,7 +46,13 @@ test-checkptr: ## the tests shuffled, five times, with every pointer conversion 
 	$(GO) test -count=5 -shuffle=on -gcflags=all=-d=checkptr $(TESTFLAGS) ./...
 	@echo 'test-checkptr: all passed'
 
-test-all: test test-race test-asan test-checkptr ## the four above
+test-offload: ## the tests of sockets without trains of datagrams, and with a card that refuses them after a few
+	@scripts/deps.sh build
+	$(GO) test -tags ossldtls_offload_off $(TESTFLAGS) ./internal/udpbatch ./dtls
+	$(GO) test -tags ossldtls_offload_failing $(TESTFLAGS) ./internal/udpbatch ./dtls
+	@echo 'test-offload: all passed'
+
+test-all: test test-race test-asan test-checkptr test-offload ## the five above
 	@echo 'test-all: all passed'
 
 fuzz: ## each fuzz target for FUZZTIME (10s)

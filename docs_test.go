@@ -36,7 +36,7 @@ func parseFiles(t *testing.T, dir string, filter func(name string) bool) (*token
 func TestEveryNameIsDocumentedAndInAnExample(t *testing.T) {
 	for _, dir := range []string{"openssl", "verifier", "dtls"} {
 		used := map[string]bool{}
-		_, examples := parseFiles(t, dir, func(name string) bool { return name == "example_test.go" })
+		_, examples := parseFiles(t, dir, func(name string) bool { return strings.HasPrefix(name, "example_") })
 		require.NotEmpty(t, examples, dir)
 		for _, file := range examples {
 			ast.Inspect(file, func(n ast.Node) bool {

@@ -216,14 +216,21 @@ type Config struct {
 	GetConfigForClient func(*ClientHelloInfo) (*Config, error)
 
 	// OnConnectionAttempt is asked by a [Listener] for every ClientHello, before anything is
-	// answered: an error drops it silently. It is called on the goroutine that reads the
-	// socket, so that it has to be quick.
+	// answered: an error drops it silently. It is called on a goroutine that reads a socket,
+	// which may be that of a Read, so that it has to be quick; with several [Config.Sockets]
+	// also concurrently.
 	OnConnectionAttempt func(peer net.Addr) error
 
 	// IdleTimeout is how long a connection of a [Listener] may go without anything
 	// authentic from its peer; 0 means [DefaultIdleTimeout], less than 0 means for ever.
 	// Nothing else tells a peer that has silently gone.
 	IdleTimeout time.Duration
+
+	// Sockets is how many sockets [Listen] opens on its address, so that as many of the
+	// machine's cores read datagrams; 0 means one. The system chooses the socket of a peer,
+	// which its connection stays with (SO_REUSEPORT). Systems other than Linux have one.
+	// Another program of the same user could share such an address.
+	Sockets int
 
 	// Limits bound what peers can make a [Listener] hold.
 	Limits Limits
@@ -269,6 +276,7 @@ func (c *Config) Clone() *Config {
 		GetConfigForClient:        c.GetConfigForClient,
 		OnConnectionAttempt:       c.OnConnectionAttempt,
 		IdleTimeout:               c.IdleTimeout,
+		Sockets:                   c.Sockets,
 		Limits:                    c.Limits,
 		Logger:                    c.Logger,
 	}
@@ -399,8 +407,8 @@ func (c *Config) setExtras(b *openssl.CtxBuilder, mode Mode, s style) error {
 	if d := c.RetransmissionTimeout; d != 0 && d < MinRetransmissionTimeout {
 		return fmt.Errorf("Config.RetransmissionTimeout: %v is less than %v", d, MinRetransmissionTimeout)
 	}
-	if c.MTU < 0 || !c.Limits.valid() {
-		return errors.New("Config.MTU, Limits: less than 0")
+	if c.MTU < 0 || c.Sockets < 0 || !c.Limits.valid() {
+		return errors.New("Config.MTU, Sockets, Limits: less than 0")
 	}
 	if mode == ServerMode && c.choosesConfig(s) {
 		if err := b.PauseAtClientHello(); err != nil {

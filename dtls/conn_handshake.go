@@ -59,8 +59,8 @@ func (c *Conn) outside(f func()) {
 		}
 	}()
 	if c.listener != nil {
-		c.listener.work.lend()
-		defer c.listener.work.giveBack()
+		c.inlet.work.lend()
+		defer c.inlet.work.giveBack()
 	}
 	f()
 }

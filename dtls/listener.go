@@ -3,8 +3,10 @@ package dtls
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,13 +27,11 @@ import (
 // handshake is complete: its old connection then ends with [ErrReplaced].
 type Listener struct {
 	config *Config
-	sock   *udpbatch.Conn
+	inlets []*inlet
 	verify *verifier.ClientVerifier // nil: cookies are not verified
 
 	mu      sync.Mutex
-	conns   map[remote]*Conn
-	heirs   map[remote]*Conn   // in their handshake, where conns has one that is complete
-	parting map[*Conn]struct{} // in neither, and about to end
+	parting map[*Conn]struct{} // in no inlet any more, and about to end
 	perAddr map[netip.Addr]int
 	half    int // in their handshake, or not accepted yet
 	open    int // complete
@@ -43,12 +43,10 @@ type Listener struct {
 	leaving chan struct{} // closed by Close and Shutdown
 	done    chan struct{} // closed by Close
 	closed  atomic.Bool
-	work    workers
 	handler atomic.Pointer[Handler]
 	served  atomic.Bool
 	counts  counts
 	failure atomic.Pointer[error] // of the socket
-	pump    pump
 }
 
 var _ net.Listener = (*Listener)(nil)
@@ -60,9 +58,22 @@ type remote struct {
 	local netip.Addr
 }
 
-// Listen opens a socket and returns its [Listener]. network is "udp", "udp4" or
-// "udp6"; address is "host:port", where an empty host means all of the machine's
-// addresses and port 0 a free one.
+// inlet is one of a listener's sockets with the connections that have come through it:
+// all that a datagram passes on its way.
+type inlet struct {
+	listener *Listener
+	sock     *udpbatch.Conn
+	pump     pump
+	work     workers
+
+	mu    sync.Mutex // the listener's comes before; to change the maps takes both, to look into them either
+	conns map[remote]*Conn
+	heirs map[remote]*Conn // in their handshake, where conns has one that is complete
+}
+
+// Listen opens a socket, or as many as [Config.Sockets] says, and returns its [Listener].
+// network is "udp", "udp4" or "udp6"; address is "host:port", where an empty host means all
+// of the machine's addresses and port 0 a free one.
 func Listen(network, address string, cfg *Config) (*Listener, error) {
 	const op = "listen"
 	switch network {
@@ -70,16 +81,24 @@ func Listen(network, address string, cfg *Config) (*Listener, error) {
 	default:
 		return nil, &net.OpError{Op: op, Net: network, Err: net.UnknownNetworkError(network)}
 	}
-	pc, err := net.ListenPacket(network, address)
+	count := 1
+	if cfg != nil {
+		count = max(count, cfg.Sockets)
+	}
+	pcs, err := listenPackets(network, address, count)
 	if err != nil {
 		return nil, err
 	}
-	// What arrives while the goroutine that reads is not running waits in here. The
-	// system may grant less.
-	_ = pc.(*net.UDPConn).SetReadBuffer(socketBuffer)
-	l, err := NewListener(pc, cfg)
+	for _, pc := range pcs {
+		// What arrives while the goroutine that reads is not running waits in here. The
+		// system may grant less.
+		_ = pc.(*net.UDPConn).SetReadBuffer(socketBuffer)
+	}
+	l, err := newListener(pcs, cfg)
 	if err != nil {
-		_ = pc.Close()
+		for _, pc := range pcs {
+			_ = pc.Close()
+		}
 		return nil, err
 	}
 	return l, nil
@@ -90,35 +109,51 @@ const socketBuffer = 4 << 20
 // NewListener returns a listener on a socket of the program's own, which is used for
 // nothing else. Close closes it. Errors: those of [Config.Validate] for a server.
 func NewListener(pc net.PacketConn, cfg *Config) (*Listener, error) {
-	const op = "listen"
 	if pc == nil {
-		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Text: "the socket is nil"}
+		return nil, &Error{Code: ErrInvalidInputParameters, Op: "listen", Text: "the socket is nil"}
 	}
+	return newListener([]net.PacketConn{pc}, cfg)
+}
+
+// newListener returns a listener on sockets, which stay open if it fails.
+func newListener(pcs []net.PacketConn, cfg *Config) (*Listener, error) {
+	const op = "listen"
 	if cfg == nil {
 		cfg = &zeroConfig
 	}
 	if _, err := cfg.context(ServerMode, conns); err != nil {
 		return nil, &Error{Code: ErrTLSInitialization, Op: op, Err: err}
 	}
-	_ = pc.SetDeadline(time.Time{}) // what the program has left
-	sock, err := udpbatch.New(pc)
-	if err != nil {
-		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Err: err}
-	}
 	l := &Listener{
-		config: cfg, sock: sock, conns: map[remote]*Conn{}, heirs: map[remote]*Conn{}, parting: map[*Conn]struct{}{}, perAddr: map[netip.Addr]int{},
+		config: cfg, parting: map[*Conn]struct{}{}, perAddr: map[netip.Addr]int{},
 		waiting: make(chan struct{}, 1), leaving: make(chan struct{}), done: make(chan struct{}), empty: make(chan struct{}),
 	}
+	for _, pc := range pcs {
+		_ = pc.SetDeadline(time.Time{}) // what the program has left
+		sock, err := udpbatch.New(pc)
+		if err != nil {
+			return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Err: err}
+		}
+		l.addInlet(sock)
+	}
 	if !cfg.DisableCookieVerification {
+		var err error
 		if l.verify, err = verifier.New(); err != nil {
 			return nil, err
 		}
 	}
-	l.pump = pump{sock: sock, handle: l.receive, passed: func(error) {}, failed: l.fail}
-	sock.OnRefusal(func() { logRefusal(cfg) })
-	l.work.start()
-	l.pump.start()
+	for _, in := range l.inlets {
+		in.work.start()
+		in.pump.start()
+	}
 	return l, nil
+}
+
+func (l *Listener) addInlet(sock *udpbatch.Conn) {
+	in := &inlet{listener: l, sock: sock, conns: map[remote]*Conn{}, heirs: map[remote]*Conn{}}
+	in.pump = pump{sock: sock, handle: in.receive, passed: func(error) {}, failed: l.fail}
+	sock.OnRefusal(func() { logRefusal(l.config) })
+	l.inlets = append(l.inlets, in)
 }
 
 // Accept waits for a connection whose handshake is complete, and returns it, a *Conn.
@@ -173,7 +208,7 @@ func (l *Listener) opError(op string, err error) error {
 }
 
 // Addr returns the address of the socket.
-func (l *Listener) Addr() net.Addr { return l.sock.LocalAddr() }
+func (l *Listener) Addr() net.Addr { return l.inlets[0].sock.LocalAddr() }
 
 // SetCookieGeneratorParameters sets what cookies are made with from now on, for
 // rotation and for several servers behind one address; see
@@ -209,16 +244,22 @@ func (l *Listener) stop() {
 			l.hurry() // the socket takes what it gets: the others have their time too
 		}
 	}
-	_ = l.sock.Close()
-	l.pump.stop()
-	l.work.stop()
+	for _, in := range l.inlets {
+		_ = in.sock.Close()
+		in.pump.stop()
+		in.work.stop()
+	}
 	if l.verify != nil {
 		_ = l.verify.Close()
 	}
 }
 
 // hurry keeps a socket that waits from delaying the end.
-func (l *Listener) hurry() { _ = l.sock.SetWriteDeadline(time.Now().Add(closeGrace)) }
+func (l *Listener) hurry() {
+	for _, in := range l.inlets {
+		_ = in.sock.SetWriteDeadline(time.Now().Add(closeGrace))
+	}
+}
 
 // refuseNew lets nobody in any more and ends what has not been accepted.
 func (l *Listener) refuseNew() {
@@ -230,13 +271,15 @@ func (l *Listener) refuseNew() {
 	l.closing = true
 	close(l.leaving)
 	var ends []*Conn
-	for _, c := range l.conns {
-		if !c.accepted {
+	for _, in := range l.inlets {
+		for _, c := range in.conns {
+			if !c.accepted {
+				ends = append(ends, c)
+			}
+		}
+		for _, c := range in.heirs {
 			ends = append(ends, c)
 		}
-	}
-	for _, c := range l.heirs {
-		ends = append(ends, c)
 	}
 	l.ready = nil
 	l.leave()
@@ -248,24 +291,28 @@ func (l *Listener) refuseNew() {
 
 // leave tells Shutdown when the last connection is gone. It is called with mu held.
 func (l *Listener) leave() {
-	if l.closing && len(l.conns)+len(l.heirs)+len(l.parting) == 0 {
-		select {
-		case <-l.empty:
-		default:
-			close(l.empty)
+	if !l.closing || len(l.parting) > 0 {
+		return
+	}
+	for _, in := range l.inlets {
+		if len(in.conns)+len(in.heirs) > 0 {
+			return
 		}
+	}
+	select {
+	case <-l.empty:
+	default:
+		close(l.empty)
 	}
 }
 
 func (l *Listener) all() []*Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := make([]*Conn, 0, len(l.conns)+len(l.heirs))
-	for _, c := range l.conns {
-		all = append(all, c)
-	}
-	for _, c := range l.heirs {
-		all = append(all, c)
+	var all []*Conn
+	for _, in := range l.inlets {
+		all = slices.AppendSeq(all, maps.Values(in.conns))
+		all = slices.AppendSeq(all, maps.Values(in.heirs))
 	}
 	for c := range l.parting {
 		all = append(all, c)
@@ -291,8 +338,10 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 	}
 	gone := make(chan struct{})
 	go func() {
-		l.pump.running.Wait()
-		l.work.wait()
+		for _, in := range l.inlets {
+			in.pump.running.Wait()
+			in.work.wait()
+		}
 		close(gone)
 	}()
 	select {

@@ -152,7 +152,7 @@ func TestCookieIsVerifiedTwice(t *testing.T) {
 	hello := end.Take()[0]
 	h, ok := parseHello(hello)
 	require.True(t, ok)
-	l.admit(remote{peer: clientAddr}, h, hello, key)
+	l.inlets[0].admit(remote{peer: clientAddr}, h, hello, key)
 	eventually(t, "refused", func() bool { return l.Stats().HandshakesFailed == 1 })
 	assert.Zero(t, l.Stats().HalfOpen)
 }

@@ -60,7 +60,7 @@ func FuzzListenerDatagram(f *testing.F) {
 		if size == 0 {
 			p.Size = len(datagram)
 		}
-		l.receive(p)
+		l.inlets[0].receive(p)
 		require.LessOrEqual(t, answered.Load(), int64(len(datagram)))
 		require.Zero(t, l.Stats().HalfOpen)
 		_, err := client.Write([]byte("still there"))

@@ -13,6 +13,7 @@ import (
 
 // inListener is what a listener knows of its connection; its mu guards it.
 type inListener struct {
+	inlet    *inlet
 	remote   remote
 	taken    atomic.Bool      // Accept has returned it: a handler leaves it alone
 	stale    atomic.Bool      // the peer has begun another handshake
@@ -38,31 +39,36 @@ func (l *Listener) fail(err error) {
 
 // receive finds out whom a packet is for. Nothing in it is proven yet: it goes to
 // somebody who can tell.
-func (l *Listener) receive(p *udpbatch.Packet) {
+func (in *inlet) receive(p *udpbatch.Packet) {
 	who := remote{p.Peer, p.Local}
-	l.mu.Lock()
-	c, heir := l.conns[who], l.heirs[who]
-	l.mu.Unlock()
+	c, heir := in.find(who)
 	if c != nil && heir == nil && allData(p) {
 		c.deliver(p)
 		return
 	}
 	for datagram := range slices.Chunk(p.Data, p.Size) {
-		l.receiveOne(who, &udpbatch.Packet{Data: datagram, Size: len(datagram), Peer: p.Peer, Local: p.Local})
+		in.receiveOne(who, &udpbatch.Packet{Data: datagram, Size: len(datagram), Peer: p.Peer, Local: p.Local})
 	}
 }
 
-// receiveOne does the same with one datagram that is not simply data of one connection.
-func (l *Listener) receiveOne(who remote, p *udpbatch.Packet) {
+// find returns the connection with a peer, and the one that is to take its place.
+func (in *inlet) find(who remote) (c, heir *Conn) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.conns[who], in.heirs[who]
+}
+
+// receiveOne does what receive does, with one datagram that is not simply data of one
+// connection.
+func (in *inlet) receiveOne(who remote, p *udpbatch.Packet) {
+	l := in.listener
 	if _, _, ok := record(p.Data); !ok {
 		l.dropUnknown(p.Peer)
 		return
 	}
-	l.mu.Lock()
-	c, heir := l.conns[who], l.heirs[who]
-	l.mu.Unlock()
+	c, heir := in.find(who)
 	if h, ok := parseHello(p.Data); ok && (c == nil || c.random != h.random) && (heir == nil || heir.random != h.random) {
-		l.stranger(who, h, p.Data)
+		in.stranger(who, h, p.Data)
 		return
 	}
 	if c == nil {
@@ -96,7 +102,7 @@ func (c *Conn) deliver(p *udpbatch.Packet) {
 		c.notify()
 		return
 	}
-	c.listener.work.add(c)
+	c.inlet.work.add(c)
 }
 
 // handled reports whether a handler gets the connection's datagrams.
@@ -106,7 +112,8 @@ func (c *Conn) handled() bool { return c.listener.handler.Load() != nil && !c.ta
 var replies = sync.Pool{New: func() any { return new([512]byte) }}
 
 // stranger handles a ClientHello that is not one of a connection that there is.
-func (l *Listener) stranger(who remote, h hello, datagram []byte) {
+func (in *inlet) stranger(who remote, h hello, datagram []byte) {
+	l := in.listener
 	if allow := l.config.OnConnectionAttempt; allow != nil && allow(net.UDPAddrFromAddrPort(who.peer)) != nil {
 		l.counts.refused.Add(1)
 		l.note(who.peer, "dtls: attempt refused")
@@ -124,7 +131,7 @@ func (l *Listener) stranger(who remote, h hello, datagram []byte) {
 		if len(answer) > 0 {
 			l.counts.cookiesSent.Add(1)
 			l.note(who.peer, "dtls: cookie sent")
-			_ = l.sock.WriteTo(answer, who.peer, who.local) // lost, as datagrams may be
+			_ = in.sock.WriteTo(answer, who.peer, who.local) // lost, as datagrams may be
 		}
 		if !verified {
 			switch {
@@ -138,33 +145,36 @@ func (l *Listener) stranger(who remote, h hello, datagram []byte) {
 		}
 		key = l.key()
 	}
-	l.admit(who, h, datagram, key)
+	in.admit(who, h, datagram, key)
 }
 
 // admit makes a connection for a peer that has proven its address.
-func (l *Listener) admit(who remote, h hello, datagram []byte, key *openssl.CookieKey) {
+func (in *inlet) admit(who remote, h hello, datagram []byte, key *openssl.CookieKey) {
+	l := in.listener
 	l.mu.Lock()
-	current, old := l.conns[who], l.heirs[who]
+	current, old := in.conns[who], in.heirs[who]
 	if old == nil && current != nil && !current.entered {
 		old, current = current, nil
 	}
 	// Now old is a handshake that its peer does not go on with, and current a connection
 	// that is complete, beside which the newcomer waits.
-	if !l.hasRoom(who, old) {
+	if !in.hasRoom(who, old) {
 		l.mu.Unlock()
 		l.counts.droppedLimit.Add(1)
 		l.note(who.peer, "dtls: no place for it within the limits")
 		return
 	}
-	c := newConn(ServerMode, l.config, l.sock, who.peer, who.local)
-	c.pump = &l.pump
+	c := newConn(ServerMode, l.config, in.sock, who.peer, who.local)
+	c.pump, c.inlet = &in.pump, in
 	c.listener, c.remote, c.random, c.key = l, who, h.random, key
 	c.begun.Store(true)
+	in.mu.Lock()
 	if current != nil {
-		l.heirs[who] = c
+		in.heirs[who] = c
 	} else {
-		l.conns[who] = c
+		in.conns[who] = c
 	}
+	in.mu.Unlock()
 	if old != nil {
 		old.stale.Store(true)
 		l.parting[old] = struct{}{}
@@ -174,23 +184,33 @@ func (l *Listener) admit(who remote, h hello, datagram []byte, key *openssl.Cook
 	l.perAddr[subnet(who.peer)]++
 	l.mu.Unlock()
 	c.in.push(&udpbatch.Packet{Data: datagram, Size: len(datagram)}, 0)
-	l.work.add(c)
+	in.work.add(c)
 	if old != nil {
-		l.work.add(old) // who ends it
+		in.work.add(old) // who ends it
 	}
 }
 
-// hasRoom says whether the limits let one more in, in place of old if that is not nil.
-func (l *Listener) hasRoom(who remote, old *Conn) bool {
+// hasRoom says whether the limits let one more in, in place of old if that is not nil. It
+// is called with the listener's mu held.
+func (in *inlet) hasRoom(who remote, old *Conn) bool {
+	l := in.listener
 	gone := 0
 	if old != nil && old.slot {
 		gone = 1
 	}
 	limits := l.config.Limits
 	// One that comes back takes the place of its old connection.
-	known := l.conns[who] != nil
+	known := in.conns[who] != nil
 	return !l.closing && l.half-gone < limits.halfOpen() && l.perAddr[subnet(who.peer)]-gone < limits.halfOpenPerAddress() &&
-		(limits.Connections == 0 || known || len(l.conns) < limits.Connections)
+		(limits.Connections == 0 || known || l.count() < limits.Connections)
+}
+
+// count returns how many connections there are, complete or not. It is called with mu held.
+func (l *Listener) count() (n int) {
+	for _, in := range l.inlets {
+		n += len(in.conns)
+	}
+	return n
 }
 
 // subnet is what one peer is taken to be able to choose freely.
@@ -229,18 +249,21 @@ func (l *Listener) settle(c *Conn) {
 // enter is called by a connection whose handshake is complete, with its mu held. It
 // reports false if the peer has begun another one in its place.
 func (l *Listener) enter(c *Conn) bool {
+	in := c.inlet
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	switch {
-	case l.heirs[c.remote] == c:
-		if old := l.conns[c.remote]; old != nil {
+	case in.heirs[c.remote] == c:
+		if old := in.conns[c.remote]; old != nil {
 			l.counts.replaced.Add(1)
 			l.parting[old] = struct{}{}
 			go old.replaced()
 		}
-		delete(l.heirs, c.remote)
-		l.conns[c.remote] = c
-	case l.conns[c.remote] != c:
+		delete(in.heirs, c.remote)
+		in.conns[c.remote] = c
+	case in.conns[c.remote] != c:
 		return false
 	}
 	l.open++
@@ -275,16 +298,7 @@ func (l *Listener) gone(c *Conn, wasOpen bool) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conns[c.remote] == c {
-		delete(l.conns, c.remote)
-		if heir := l.heirs[c.remote]; heir != nil {
-			delete(l.heirs, c.remote)
-			l.conns[c.remote] = heir
-		}
-	}
-	if l.heirs[c.remote] == c {
-		delete(l.heirs, c.remote)
-	}
+	c.inlet.forget(c)
 	delete(l.parting, c)
 	if wasOpen {
 		l.open--
@@ -298,6 +312,22 @@ func (l *Listener) gone(c *Conn, wasOpen bool) {
 	}
 	l.leave()
 	if l.handler.Load() != nil {
-		l.work.add(c) // who tells the handler
+		c.inlet.work.add(c) // who tells the handler
+	}
+}
+
+// forget takes a connection out. It is called with the listener's mu held.
+func (in *inlet) forget(c *Conn) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.conns[c.remote] == c {
+		delete(in.conns, c.remote)
+		if heir := in.heirs[c.remote]; heir != nil {
+			delete(in.heirs, c.remote)
+			in.conns[c.remote] = heir
+		}
+	}
+	if in.heirs[c.remote] == c {
+		delete(in.heirs, c.remote)
 	}
 }

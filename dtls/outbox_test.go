@@ -78,7 +78,9 @@ func gated(t *testing.T) (client, server *Conn, g *gate) {
 	return client, server, g
 }
 
-func number(i int) []byte { return binary.BigEndian.AppendUint32(make([]byte, 0, 1000), uint32(i))[:1000] }
+func number(i int) []byte {
+	return binary.BigEndian.AppendUint32(make([]byte, 0, 1000), uint32(i))[:1000]
+}
 
 // While one Write is with a socket that waits, others only append, up to a limit, and
 // then wait no longer than their deadline. All of it arrives in its order.

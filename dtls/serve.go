@@ -33,7 +33,7 @@ func (l *Listener) Serve(handler Handler) error {
 	}
 	l.handler.Store(&handler)
 	for c := l.next(false); c != nil; c = l.next(false) { // complete already
-		l.work.add(c)
+		c.inlet.work.add(c)
 	}
 	<-l.leaving
 	return l.opError(op, l.reason())
