@@ -34,7 +34,7 @@ static unsigned int on_timer(SSL *ssl, unsigned int us) {
 }
 
 odtls_ptr odtls_conn_new(odtls_ctx *ctx, uintptr_t handle) {
-	odtls_conn *c = calloc(1, sizeof *c);
+	odtls_conn *c = OPENSSL_zalloc(sizeof *c);
 	odtls_ptr r;
 	BIO *bio = NULL;
 
@@ -80,7 +80,7 @@ void odtls_conn_free(odtls_conn *c) {
 	free(c->in_rest);
 	OPENSSL_clear_free(c->keylog, c->keylog_len);
 	odtls_ctx_release(c->ctx);
-	free(c);
+	OPENSSL_free(c);
 	ERR_clear_error();
 	atomic_fetch_sub(&odtls_live_conns, 1);
 }
