@@ -24,6 +24,14 @@ func check(err error) {
 	}
 }
 
+// At the beginning of the main function of a server with very many peers.
+func ExampleUsePagedHeap() {
+	if err := openssl.UsePagedHeap(); err != nil {
+		log.Print(err) // it goes on, and needs more memory
+	}
+	// Output:
+}
+
 // pemPair returns a self-signed certificate for localhost and its key, both in PEM.
 func pemPair() (cert, key []byte) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

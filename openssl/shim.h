@@ -66,6 +66,16 @@ typedef struct {
 } odtls_diag;
 odtls_diag odtls_diagnostics(void);
 
+// Has OpenSSL's large buffers in a heap of their own, see shim_heap.c. Before anything else
+// of OpenSSL's; 0 means that it is too late, or not possible here.
+int odtls_heap_use(void);
+
+typedef struct {
+	long slots; // in use
+	long pages; // of them that are resident
+} odtls_heap;
+odtls_heap odtls_heap_read(void);
+
 // ---- operations on a connection ----
 
 // Where an operation puts bytes: it appends to buf, of which used bytes are taken,

@@ -10,6 +10,12 @@
 
 #include "shim_internal.h"
 
+// From 3.2 on SSL_MODE_RELEASE_BUFFERS frees the read and the write buffer of DTLS after
+// each record, so that only the handshake's buffer stays: 21848 bytes, theirs are less.
+size_t odtls_compat_heap_least(void) {
+	return OpenSSL_version_num() >= 0x30200000L ? 20000 : 12000;
+}
+
 #if OPENSSL_VERSION_NUMBER >= 0x30000000L
 
 // 3.0 renamed SSL_get_peer_certificate to say that the caller owns the result.

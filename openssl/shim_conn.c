@@ -35,6 +35,7 @@ static unsigned int on_timer(SSL *ssl, unsigned int us) {
 
 odtls_ptr odtls_conn_new(odtls_ctx *ctx, uintptr_t handle) {
 	odtls_conn *c = OPENSSL_zalloc(sizeof *c);
+	odtls_conn *others;
 	odtls_ptr r;
 	BIO *bio = NULL;
 
@@ -48,7 +49,9 @@ odtls_ptr odtls_conn_new(odtls_ctx *ctx, uintptr_t handle) {
 	c->alert_in = c->alert_out = -1;
 	c->overhead = 48;
 	c->mtu = 1280 - c->overhead; // what every IPv6 link carries
+	others = odtls_heap_enter(c);
 	c->ssl = SSL_new(ctx->ctx);
+	(void)odtls_heap_enter(others);
 	if (c->ssl != NULL && SSL_set_ex_data(c->ssl, odtls_ex_conn, c))
 		bio = odtls_bio_new(c);
 	if (bio == NULL) {

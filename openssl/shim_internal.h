@@ -62,6 +62,9 @@ struct odtls_conn {
 	int32_t *spill_ends;
 	int32_t spill_n, spill_ends_cap;
 
+	uint32_t slot;     // of the handshake's buffer, in the heap of odtls_heap_use; 0: none
+	uint32_t ssl_slot; // of the SSL, until its read buffer is there too
+
 	int mtu, fallback, overhead;
 	unsigned timer_us, timeouts;
 
@@ -150,6 +153,10 @@ int odtls_hello_cb(SSL *ssl, int *alert, void *arg);
 void odtls_hello_resume(odtls_conn *c); // ends the pause
 void odtls_hello_forget(odtls_conn *c); // frees what is known of the hello
 
+// shim_heap.c
+odtls_conn *odtls_heap_enter(odtls_conn *c); // what this thread allocates now is c's; returns whose it was before
+void odtls_heap_settle(odtls_conn *c);       // c's handshake is complete
+
 // shim_psk.c
 unsigned odtls_psk_client_cb(SSL *ssl, const char *hint, char *identity, unsigned max_identity,
                              unsigned char *key, unsigned max_key);
@@ -157,6 +164,7 @@ unsigned odtls_psk_server_cb(SSL *ssl, const char *identity, unsigned char *key,
 
 // shim_compat.c: what differs between versions of OpenSSL
 X509 *odtls_compat_peer_cert(const SSL *ssl); // owned by the caller
+size_t odtls_compat_heap_least(void);          // the smallest buffer that an idle connection keeps
 int odtls_compat_key_eq(const EVP_PKEY *a, const EVP_PKEY *b);
 const char *odtls_compat_key_type(const EVP_PKEY *key);
 unsigned long odtls_compat_get_error(const char **file, int *line, const char **func, const char **data, int *flags);

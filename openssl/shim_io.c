@@ -15,13 +15,23 @@ static void count_timeout(odtls_conn *c) {
 }
 
 odtls_result odtls_handshake(odtls_conn *c, const uint8_t *in, size_t in_len, odtls_sink out) {
+	odtls_conn *others;
+	odtls_result r;
+	int ret;
+
 	odtls_op_begin(c, out);
 	odtls_cookie_forget(c);
 	odtls_hello_resume(c);
 	if (in_len > 0)
 		odtls_filter(c, in, in_len);
 	count_timeout(c);
-	return odtls_op_end(c, SSL_do_handshake(c->ssl), 0);
+	others = odtls_heap_enter(c);
+	ret = SSL_do_handshake(c->ssl);
+	(void)odtls_heap_enter(others);
+	r = odtls_op_end(c, ret, 0);
+	if (c->established)
+		odtls_heap_settle(c);
+	return r;
 }
 
 // Reads what OpenSSL has of one datagram. Returns 0 when the sink is full, and in ret what

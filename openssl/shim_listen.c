@@ -6,6 +6,7 @@
 
 odtls_result odtls_listen(odtls_conn *c, odtls_cookie *key, const uint8_t *peer, size_t peer_len,
                           const uint8_t *in, size_t in_len, odtls_sink out) {
+	odtls_conn *others;
 	odtls_result r;
 	size_t first = 0, before = out.used;
 	int ret;
@@ -33,7 +34,9 @@ odtls_result odtls_listen(odtls_conn *c, odtls_cookie *key, const uint8_t *peer,
 	// Only the first record: later versions would go on to the records behind it.
 	c->in = in;
 	c->in_len = first;
+	others = odtls_heap_enter(c);
 	ret = DTLSv1_listen(c->ssl, c->client);
+	(void)odtls_heap_enter(others);
 	c->key = NULL;
 	c->cookie_verified = ret > 0;
 	// The server's records are numbered from the hello's on, as DTLSv1_listen has it; those
