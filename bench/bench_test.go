@@ -218,7 +218,7 @@ func TestServersInTheirProcess(t *testing.T) {
 	ids, err := newIdentities(t.TempDir())
 	require.NoError(t, err)
 	qt := buildQt(t.TempDir(), "qt")
-	for _, who := range []string{report.Ours, pionName, udpName, qtName} {
+	for _, who := range []string{report.Ours, pagedName, pionName, udpName, qtName} {
 		if who == qtName && qt.err != nil {
 			continue
 		}

@@ -16,6 +16,9 @@ import (
 // busy is how many clients do something at the same time; the others are idle.
 const busy = 64
 
+// pagedName is this library in a process that has called openssl.UsePagedHeap.
+const pagedName = report.Ours + " paged heap"
+
 // peers measures servers with very many clients, each server alone in its process. The
 // clients, in this one, are this library's for every DTLS server, so that only the servers
 // differ.
@@ -41,7 +44,7 @@ func peers(count, cores, rounds int, echoing time.Duration, ids *identities, qt 
 			{metric: 3, file: "peers-made", title: "a server's new connections", x: float64(count), xLabel: "peers", byTens: true},
 		}
 	}
-	for _, who := range withQt(qt, report.Ours, pionName, udpName) {
+	for _, who := range withQt(qt, report.Ours, pagedName, pionName, udpName) {
 		b.contenders = append(b.contenders, contender{who, func() (sampler, func(), error) {
 			return func(d time.Duration) ([]float64, error) {
 				return samplePeers(serverTask(who, byECDSA, ids, qt), count, d, ids)

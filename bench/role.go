@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ossldtls/ossldtls/bench/report"
+	"github.com/ossldtls/ossldtls/openssl"
 )
 
 // A server alone in its process is this program once more with -role server. It gets its
@@ -47,6 +48,11 @@ func runRole(role string, in io.Reader, out io.Writer) error {
 	var t task
 	if err := input.Decode(&t); err != nil {
 		return err
+	}
+	if t.Contender == pagedName {
+		if err := openssl.UsePagedHeap(); err != nil {
+			return output.Encode(state{Error: err.Error()})
+		}
 	}
 	var received atomic.Uint64
 	n, err := t.network()
@@ -89,7 +95,7 @@ func (t task) network() (*network, error) {
 		return nil, err
 	}
 	switch t.Contender {
-	case report.Ours:
+	case report.Ours, pagedName:
 		return osslServe(ids, k)
 	case pionName:
 		return pionNetwork(ids, k), nil
