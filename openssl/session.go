@@ -9,6 +9,7 @@ import "C"
 import (
 	"fmt"
 	"runtime"
+	"sync"
 	"unsafe"
 )
 
@@ -80,15 +81,23 @@ func (s *SSL) CurrentCipher() (Cipher, bool) {
 	if i.ok == 0 {
 		return Cipher{}, false
 	}
-	return Cipher{
+	if known, ok := ciphers.Load(uint16(i.id)); ok {
+		return known.(Cipher), true
+	}
+	cipher := Cipher{
 		Name:         C.GoString(i.name),
 		ID:           uint16(i.id),
 		StandardName: C.GoString(i.standard_name),
 		Description:  C.GoString(&i.description[0]),
 		UsedBits:     int(i.bits),
 		Bits:         int(i.alg_bits),
-	}, true
+	}
+	ciphers.Store(cipher.ID, cipher)
+	return cipher, true
 }
+
+// ciphers has a Cipher for each ID that was met, so that connections share its strings.
+var ciphers sync.Map
 
 // Version returns the DTLS version in use, as the wire has it, or 0 after Close.
 // Corresponds to SSL_version.
