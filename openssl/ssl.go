@@ -22,7 +22,7 @@ import (
 // to be sent whether or not the operation failed.
 type SSL struct {
 	c       *C.odtls_conn
-	cb      *callbacks
+	cb      *callbacks // nil if there are none
 	handle  cgo.Handle
 	cleanup runtime.Cleanup
 	server  bool
@@ -68,8 +68,9 @@ func NewSSL(ctx *Ctx, psk PSKFunc) (*SSL, error) {
 	if ctx == nil || ctx.c == nil {
 		return nil, closedError("new connection")
 	}
-	s := &SSL{ctx: ctx, server: ctx.server, alertIn: -1, alertOut: -1, cb: &callbacks{psk: psk}}
+	s := &SSL{ctx: ctx, server: ctx.server, alertIn: -1, alertOut: -1}
 	if psk != nil {
+		s.cb = &callbacks{psk: psk}
 		s.handle = cgo.NewHandle(s.cb)
 	}
 	r := C.odtls_conn_new(ctx.c, C.uintptr_t(s.handle))
@@ -343,15 +344,18 @@ func (s *SSL) finish(op string, r *C.odtls_result, out *Datagrams) error {
 }
 
 func (s *SSL) failure(op string, code ErrorCode, r *C.odtls_result) error {
-	e := &Error{Op: op, Code: code, Stack: takeErrs(r.errs), cause: s.cb.err}
+	e := &Error{Op: op, Code: code, Stack: takeErrs(r.errs)}
 	runtime.KeepAlive(s)
-	if p := s.cb.panicked; p != nil {
-		s.cb.panicked = nil
-		panic(p)
+	if s.cb != nil {
+		if p := s.cb.panicked; p != nil {
+			s.cb.panicked = nil
+			panic(p)
+		}
+		e.cause = s.cb.err
 	}
 	switch {
-	case s.cb.err != nil:
-		e.Text = s.cb.err.Error()
+	case e.cause != nil:
+		e.Text = e.cause.Error()
 	case code == ErrorZeroReturn:
 		e.Text, e.cause = "the peer closed the connection", ErrZeroReturn
 	case code == ErrorSyscall && len(e.Stack) == 0:
