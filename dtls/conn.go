@@ -47,13 +47,17 @@ type Conn struct {
 	ssl       *openssl.SSL // nil before the handshake, and after the end
 	phase     phase
 	busy      bool               // a function of the program's is called: the SSL must be left alone
+	asked     bool               // VerifyConnection
+	chosen    bool               // GetConfigForClient
+	opened    bool               // the handler knows of it
+	told      bool               // and of its end
+	heard     bool               // something authentic, in this round
+	quiet     int8               // rounds of the idle timer without anything from the peer
 	key       *openssl.CookieKey // that the hello was verified with
 	err       error              // of the end
 	resumer   resumer
 	timer     *time.Timer // of the handshake
 	deadline  time.Time   // of the whole handshake; zero: none
-	asked     bool        // VerifyConnection
-	chosen    bool        // GetConfigForClient
 	hellos    [][]byte    // until GetConfigForClient has answered
 	helloSize int
 	late      error // the socket's last error, that nobody has been told yet
@@ -61,10 +65,6 @@ type Conn struct {
 	pending   *openssl.Datagrams // decrypted and not read yet
 	next      int                // of pending
 	idle      *time.Timer
-	opened    bool // the handler knows of it
-	told      bool // and of its end
-	quiet     int  // rounds of the idle timer without anything from the peer
-	heard     bool // something authentic, in this round
 
 	pump     *pump        // that reads the socket
 	waiting  atomic.Int32 // Reads that wait to be called

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"slices"
+	"sync"
 
 	"github.com/ossldtls/ossldtls/openssl"
 )
@@ -70,7 +71,7 @@ type sessionState struct {
 	complete   bool
 	version    uint16
 	resumed    bool
-	cipher     openssl.Cipher
+	cipher     *openssl.Cipher // one for all connections that have it
 	protocol   string
 	serverName string
 	identity   []byte
@@ -85,15 +86,20 @@ func (s *sessionState) take(ssl *openssl.SSL) {
 		version: ssl.Version(), resumed: ssl.SessionReused(), protocol: ssl.ALPNSelected(), serverName: ssl.ServerName(),
 		identity: ssl.PSKIdentity(), srtp: ssl.SRTPProfile(), chain: ssl.PeerCertificatesDER(),
 	}
-	s.cipher, _ = ssl.CurrentCipher()
+	cipher, _ := ssl.CurrentCipher()
+	shared, _ := ciphers.LoadOrStore(cipher.ID, &cipher)
+	s.cipher = shared.(*openssl.Cipher)
 	for _, e := range ssl.VerifyErrors() {
 		s.objections = append(s.objections, VerificationError(e))
 	}
 }
 
+// ciphers has those of sessions, by their ID.
+var ciphers sync.Map
+
 func (s *sessionState) public() ConnectionState {
 	state := ConnectionState{
-		Version: s.version, HandshakeComplete: s.complete, DidResume: s.resumed, CipherSuite: s.cipher.ID, Cipher: s.cipher,
+		Version: s.version, HandshakeComplete: s.complete, DidResume: s.resumed, CipherSuite: s.cipher.ID, Cipher: *s.cipher,
 		NegotiatedProtocol: s.protocol, ServerName: s.serverName, PSKIdentity: bytes.Clone(s.identity), SRTPProfile: s.srtp,
 		VerificationErrors: slices.Clone(s.objections),
 	}
