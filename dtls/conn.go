@@ -99,7 +99,7 @@ func newConn(mode Mode, cfg *Config, sock *udpbatch.Conn, peer netip.AddrPort, l
 		readable: make(chan struct{}, 1), shaken: make(chan struct{}), ended: make(chan struct{}),
 	}
 	c.in.limit = handshakeQueue
-	c.readDeadline.onPass = c.kick
+	c.readDeadline.reader = c
 	return c
 }
 

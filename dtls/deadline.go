@@ -12,8 +12,8 @@ type deadline struct {
 	passed chan struct{} // closed when it has; nil until somebody waits or it passes
 	over   atomic.Bool   // passed is closed
 	timer  *time.Timer
-	round  int    // of set, so that a timer that could not be stopped does no harm
-	onPass func() // called as it passes, with mu held; nil: nothing
+	round  int   // of set, so that a timer that could not be stopped does no harm
+	reader *Conn // whose Read has to look as it passes; nil: nobody's
 }
 
 // set sets the time; zero means none. Whoever waits goes by it at once.
@@ -61,8 +61,8 @@ func (d *deadline) pass() {
 	}
 	close(d.passed)
 	d.over.Store(true)
-	if d.onPass != nil {
-		d.onPass()
+	if d.reader != nil {
+		d.reader.kick()
 	}
 }
 

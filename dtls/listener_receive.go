@@ -14,7 +14,6 @@ import (
 // inListener is what a listener knows of its connection; its mu guards it.
 type inListener struct {
 	inlet    *inlet
-	remote   remote
 	taken    atomic.Bool      // Accept has returned it: a handler leaves it alone
 	stale    atomic.Bool      // the peer has begun another handshake
 	random   [randomSize]byte // of the ClientHello that has begun it
@@ -166,7 +165,7 @@ func (in *inlet) admit(who remote, h hello, datagram []byte, key *openssl.Cookie
 	}
 	c := newConn(ServerMode, l.config, in.sock, who.peer, who.local)
 	c.pump, c.inlet = &in.pump, in
-	c.listener, c.remote, c.random, c.key = l, who, h.random, key
+	c.listener, c.random, c.key = l, h.random, key
 	c.begun.Store(true)
 	in.mu.Lock()
 	if current != nil {
@@ -255,15 +254,15 @@ func (l *Listener) enter(c *Conn) bool {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	switch {
-	case in.heirs[c.remote] == c:
-		if old := in.conns[c.remote]; old != nil {
+	case in.heirs[c.remote()] == c:
+		if old := in.conns[c.remote()]; old != nil {
 			l.counts.replaced.Add(1)
 			l.parting[old] = struct{}{}
 			go old.replaced()
 		}
-		delete(in.heirs, c.remote)
-		in.conns[c.remote] = c
-	case in.conns[c.remote] != c:
+		delete(in.heirs, c.remote())
+		in.conns[c.remote()] = c
+	case in.conns[c.remote()] != c:
 		return false
 	}
 	l.open++
@@ -316,18 +315,21 @@ func (l *Listener) gone(c *Conn, wasOpen bool) {
 	}
 }
 
+// remote returns what a connection is found by.
+func (c *Conn) remote() remote { return remote{c.peer, c.local} }
+
 // forget takes a connection out. It is called with the listener's mu held.
 func (in *inlet) forget(c *Conn) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if in.conns[c.remote] == c {
-		delete(in.conns, c.remote)
-		if heir := in.heirs[c.remote]; heir != nil {
-			delete(in.heirs, c.remote)
-			in.conns[c.remote] = heir
+	if in.conns[c.remote()] == c {
+		delete(in.conns, c.remote())
+		if heir := in.heirs[c.remote()]; heir != nil {
+			delete(in.heirs, c.remote())
+			in.conns[c.remote()] = heir
 		}
 	}
-	if in.heirs[c.remote] == c {
-		delete(in.heirs, c.remote)
+	if in.heirs[c.remote()] == c {
+		delete(in.heirs, c.remote())
 	}
 }
