@@ -329,6 +329,7 @@ func (c *Conn) readSocket(into *batch) error {
 		if err := c.read(into); into.n > 0 || err != nil || c.readDeadline.expired() || !c.pump.turn() {
 			return err
 		}
+		c.pump.callWorkers()
 	}
 }
 

@@ -151,7 +151,7 @@ func newListener(pcs []net.PacketConn, cfg *Config) (*Listener, error) {
 
 func (l *Listener) addInlet(sock *udpbatch.Conn) {
 	in := &inlet{listener: l, sock: sock, conns: map[remote]*Conn{}, heirs: map[remote]*Conn{}}
-	in.pump = pump{sock: sock, handle: in.receive, passed: func(error) {}, failed: l.fail}
+	in.pump = pump{sock: sock, handle: in.receive, passed: func(error) {}, failed: l.fail, work: &in.work}
 	sock.OnRefusal(func() { logRefusal(l.config) })
 	l.inlets = append(l.inlets, in)
 }

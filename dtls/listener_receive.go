@@ -97,11 +97,14 @@ func (c *Conn) deliver(p *udpbatch.Packet) {
 		c.drop(p.Count())
 		return
 	}
-	if data && c.open.Load() && !c.handled() {
+	switch {
+	case !data || !c.open.Load():
+		c.inlet.work.add(c)
+	case c.handled():
+		c.inlet.work.addQuietly(c)
+	default:
 		c.notify()
-		return
 	}
-	c.inlet.work.add(c)
 }
 
 // handled reports whether a handler gets the connection's datagrams.

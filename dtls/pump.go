@@ -22,6 +22,7 @@ type pump struct {
 	handle func(p *udpbatch.Packet)
 	passed func(err error) // an error of the socket's that is not its end
 	failed func(err error) // its end
+	work   *workers        // that handlers are called by; nil: there are none
 
 	mu      sync.Mutex // the innermost lock
 	holder  socketHolder
@@ -77,9 +78,71 @@ func (p *pump) take() {
 
 func (p *pump) run() {
 	defer p.running.Done()
-	for p.turn() && !p.leaves() {
-		runtime.Gosched() // to those for whom there was something
+	for p.turn() {
+		switch {
+		case p.helps():
+			if !p.resume() {
+				return
+			}
+		case p.leaves():
+			return
+		default:
+			runtime.Gosched() // to those for whom there was something
+		}
 	}
+}
+
+// helps calls handlers itself for what it has just read: to wake another goroutine for
+// that costs more than most of them take. Nobody has the socket meanwhile. A handler that
+// takes long is found out by the timer, and then the pump leaves handlers to the workers.
+func (p *pump) helps() bool {
+	if p.work == nil {
+		return false
+	}
+	waiting := p.work.quiet()
+	if waiting == 0 {
+		return false
+	}
+	if p.stay > 0 || !p.vacate() {
+		p.stay = max(p.stay-1, 0)
+		p.work.call(waiting)
+		return false
+	}
+	p.work.call(waiting - 1) // several may go on at the same time
+	p.work.help(waiting)
+	return true
+}
+
+// callWorkers has others call the handlers: the goroutine of a Read must not.
+func (p *pump) callWorkers() {
+	if p.work != nil {
+		p.work.call(p.work.quiet())
+	}
+}
+
+// vacate lets the socket go for a moment.
+func (p *pump) vacate() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.holder != heldByPump {
+		return false
+	}
+	p.holder = heldByNobody
+	p.watch()
+	return true
+}
+
+// resume has the socket again, unless somebody else has it now.
+func (p *pump) resume() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left++
+	if p.holder != heldByNobody {
+		return false
+	}
+	p.holder = heldByPump
+	p.penalty = 0
+	return true
 }
 
 // turn waits for datagrams and hands them on. It reports false at the end of the socket.
@@ -116,12 +179,7 @@ func (p *pump) leaves() bool {
 		p.stay--
 		return false
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.holder == heldByPump {
-		p.holder = heldByNobody
-		p.watch()
-	}
+	p.vacate()
 	return true
 }
 

@@ -194,3 +194,40 @@ func TestPumpStaysWithTheSocket(t *testing.T) {
 	p.crowded.Store(true)
 	assert.False(t, p.leaves(), "others wait")
 }
+
+// A handler that waits, on the goroutine that has read its datagram or on any other, keeps
+// nobody else waiting: neither who is known nor who is new.
+func TestHandlerThatWaits(t *testing.T) {
+	clientCfg, serverCfg := pskConfigs()
+	network := dgramtest.NewNetwork(1)
+	l := listenIn(t, network, serverCfg)
+	waiting, release := make(chan struct{}), make(chan struct{})
+	go func() {
+		_ = l.Serve(Handler{Datagram: func(c *Conn, datagram []byte) {
+			if string(datagram) == "wait" {
+				waiting <- struct{}{}
+				<-release
+			}
+			_, _ = c.Write(datagram)
+		}})
+	}()
+	known := at(t, network, numbered(1), clientCfg)
+	require.NoError(t, known.HandshakeContext(soon(t)))
+	echoes(t, known, "known")
+	var slow []*Conn
+	for i := range minWorkers - 1 {
+		c := at(t, network, numbered(10+i), clientCfg)
+		require.NoError(t, c.HandshakeContext(soon(t)))
+		slow = append(slow, c)
+		say(t, c, "wait")
+		<-waiting
+		echoes(t, known, "still there")
+		another := at(t, network, numbered(20+i), clientCfg)
+		require.NoError(t, another.HandshakeContext(soon(t)))
+		echoes(t, another, "new")
+	}
+	close(release)
+	for _, c := range slow {
+		expect(t, c, "wait")
+	}
+}

@@ -18,6 +18,7 @@ type workers struct {
 	queue   []*Conn
 	alive   int // of the goroutines
 	wanted  int
+	silent  int // entries of the queue that nobody has been called for
 	stopped bool
 	running sync.WaitGroup
 }
@@ -67,6 +68,24 @@ func (w *workers) giveBack() {
 func (w *workers) add(c *Conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.enqueue(c) {
+		w.hire() // if one was lent and nothing was to be done then
+		w.some.Signal()
+	}
+}
+
+// addQuietly is add for the goroutine that reads the socket, which sees to it afterwards
+// that somebody looks.
+func (w *workers) addQuietly(c *Conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.enqueue(c) {
+		w.silent++
+	}
+}
+
+// enqueue reports whether a connection is new in the queue. It is called with mu held.
+func (w *workers) enqueue(c *Conn) bool {
 	switch {
 	case w.stopped || c.task.queued:
 	case c.task.running:
@@ -74,9 +93,66 @@ func (w *workers) add(c *Conn) {
 	default:
 		c.task.queued = true
 		w.queue = append(w.queue, c)
-		w.hire() // if one was lent and nothing was to be done then
+		return true
+	}
+	return false
+}
+
+// quiet returns how many connections have been added quietly, and forgets it.
+func (w *workers) quiet() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := w.silent
+	w.silent = 0
+	return n
+}
+
+// call has up to n goroutines look into the queue.
+func (w *workers) call(n int) {
+	if n <= 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hire()
+	for range min(n, w.alive) {
 		w.some.Signal()
 	}
+}
+
+// help gives up to n connections their turn, on the caller's goroutine.
+func (w *workers) help(n int) {
+	for range n {
+		c := w.next()
+		if c == nil {
+			return
+		}
+		w.put(c, c.serve())
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.queue) > 0 { // for one, its turn was too short
+		w.some.Signal()
+	}
+}
+
+// next takes a connection out of the queue, if there is one.
+func (w *workers) next() *Conn {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.queue) == 0 {
+		return nil
+	}
+	return w.pop()
+}
+
+// pop is called with mu held.
+func (w *workers) pop() *Conn {
+	c := w.queue[0]
+	w.queue[0] = nil
+	w.queue = w.queue[1:]
+	c.task = task{running: true}
+	return c
 }
 
 func (w *workers) run() {
@@ -103,11 +179,7 @@ func (w *workers) take() *Conn {
 		w.some.Signal() // there may be something for another one
 		return nil
 	}
-	c := w.queue[0]
-	w.queue[0] = nil
-	w.queue = w.queue[1:]
-	c.task = task{running: true}
-	return c
+	return w.pop()
 }
 
 // put ends a turn with a connection.
