@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/ossldtls/ossldtls/bench/report"
@@ -59,8 +60,14 @@ func (s *selection) networks() []*network {
 
 func (s *selection) oneWay() {
 	nets := s.networks()
-	s.add(oneWay(1200, 1, 0, s.rounds, s.each, nets, report.AtLeast(toPion, 15)))
-	s.add(oneWay(64, 1, 0, s.rounds, s.each, nets, report.AtLeast(toPion, 12)))
+	batch, err := osslBatch(s.ids)
+	sockets, socketsErr := osslSockets(s.ids)
+	if err != nil || socketsErr != nil { // not possible with Configs that are right
+		return
+	}
+	both := append(slices.Clone(nets), batch)
+	s.add(oneWay(1200, 1, 0, s.rounds, s.each, both, report.AtLeast(toPion, 15)))
+	s.add(oneWay(64, 1, 0, s.rounds, s.each, both, report.AtLeast(toPion, 12)))
 	if s.quick {
 		return
 	}
@@ -68,7 +75,11 @@ func (s *selection) oneWay() {
 		for _, conns := range []int{1, 2, 4, 8} {
 			for _, cores := range []int{1, 2} {
 				if conns == 1 || conns == 8 || (size == 1200 && cores == 2) {
-					s.add(oneWay(size, conns, cores, 3, s.each*2/3, nets))
+					who := nets
+					if conns > 1 && cores > 1 {
+						who = append(slices.Clone(nets), sockets)
+					}
+					s.add(oneWay(size, conns, cores, 3, s.each*2/3, who))
 				}
 			}
 		}

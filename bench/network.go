@@ -17,6 +17,8 @@ type network struct {
 	name   string
 	listen func(h handler) (addr string, closing func(), err error)
 	dial   func(addr string) (net.Conn, error)
+	// batches says that its clients send several datagrams in one call.
+	batches bool
 	// counts returns how many HelloVerifyRequests the server has sent, and how many
 	// connections it has; nil: it does not tell.
 	counts func() (cookies uint64, open int)

@@ -25,6 +25,7 @@ func putNumber(b []byte, conn uint32, number uint64) {
 // twice, whole; some may be lost.
 type counter struct {
 	size     int
+	batches  bool // by those who can
 	received []tally
 	bad      atomic.Pointer[error]
 }
@@ -137,14 +138,9 @@ func (c *counter) sample(d time.Duration, senders []net.Conn, numbers []uint64) 
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			b := make([]byte, c.size)
-			n := uint64(0)
-			for ; !stop.Load(); n++ {
-				putNumber(b, uint32(i), numbers[i]+n)
-				if _, err := s.Write(b); err != nil {
-					c.fail(fmt.Errorf("write: %w", err))
-					break
-				}
+			n, err := c.send(s, uint32(i), numbers[i], &stop)
+			if err != nil {
+				c.fail(fmt.Errorf("write: %w", err))
 			}
 			numbers[i] += n
 			sent.Add(n)
@@ -165,6 +161,35 @@ func (c *counter) sample(d time.Duration, senders []net.Conn, numbers []uint64) 
 		return nil, fmt.Errorf("%d datagrams were received of %d", all, sent.Load())
 	}
 	return []float64{float64(last-first) / took.Seconds(), 100 * (1 - float64(all)/float64(sent.Load()))}, nil
+}
+
+// batchWriter is what sends several datagrams in one call.
+type batchWriter interface {
+	WriteBatch(datagrams [][]byte) (int, error)
+}
+
+// send sends datagrams numbered from first on until it is stopped, and returns how many.
+func (c *counter) send(s net.Conn, conn uint32, first uint64, stop *atomic.Bool) (n uint64, err error) {
+	batch := make([][]byte, 1)
+	b, batches := s.(batchWriter)
+	if batches = batches && c.batches; batches {
+		batch = make([][]byte, batchSize)
+	}
+	for i := range batch {
+		batch[i] = make([]byte, c.size)
+	}
+	for !stop.Load() && err == nil {
+		for i := range batch {
+			putNumber(batch[i], conn, first+n+uint64(i))
+		}
+		n += uint64(len(batch))
+		if batches {
+			_, err = b.WriteBatch(batch)
+		} else {
+			_, err = s.Write(batch[0])
+		}
+	}
+	return n, err
 }
 
 // settle waits until nothing has arrived for a while, at most two seconds.

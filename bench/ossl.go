@@ -58,7 +58,81 @@ func osslNetwork(ids *identities, k kind) (*network, error) {
 	}, nil
 }
 
-// osslServe is the same with the listener's Serve.
+// batchSize is how many datagrams a batch has.
+const batchSize = 50
+
+// osslBatch is the same for programs that have several datagrams at a time.
+func osslBatch(ids *identities) (*network, error) {
+	n, err := osslNetwork(ids, byECDSA)
+	if err != nil {
+		return nil, err
+	}
+	_, server, err := osslConfigs(ids, byECDSA)
+	if err != nil {
+		return nil, err
+	}
+	n.name, n.batches = report.Ours+" batch", true
+	n.listen = func(h handler) (string, func(), error) {
+		l, err := dtls.Listen("udp4", "127.0.0.1:0", server)
+		if err != nil {
+			return "", nil, err
+		}
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				go readBatches(c.(*dtls.Conn), h)
+			}
+		}()
+		return l.Addr().String(), func() { _ = l.Close() }, nil
+	}
+	return n, nil
+}
+
+func readBatches(c *dtls.Conn, h handler) {
+	defer c.Close()
+	bufs, sizes := make([][]byte, batchSize), make([]int, batchSize)
+	for i := range bufs {
+		bufs[i] = make([]byte, 2048)
+	}
+	answer := func(b []byte) { _, _ = c.Write(b) }
+	for {
+		n, err := c.ReadBatch(bufs, sizes)
+		if err != nil {
+			return
+		}
+		for i := range n {
+			h(bufs[i][:sizes[i]], answer)
+		}
+	}
+}
+
+// osslSockets is this library's listener with a socket for each of two cores.
+func osslSockets(ids *identities) (*network, error) {
+	n, err := osslNetwork(ids, byECDSA)
+	if err != nil {
+		return nil, err
+	}
+	_, server, err := osslConfigs(ids, byECDSA)
+	if err != nil {
+		return nil, err
+	}
+	server.Sockets = 2
+	n.name = report.Ours + " 2 sockets"
+	n.listen = func(h handler) (string, func(), error) {
+		l, err := dtls.Listen("udp4", "127.0.0.1:0", server)
+		if err != nil {
+			return "", nil, err
+		}
+		go acceptAll(l, h)
+		return l.Addr().String(), func() { _ = l.Close() }, nil
+	}
+	return n, nil
+}
+
+// osslServe is osslNetwork with the listener's Serve.
 func osslServe(ids *identities, k kind) (*network, error) {
 	n, err := osslNetwork(ids, k)
 	if err != nil {
