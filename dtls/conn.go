@@ -292,7 +292,7 @@ func (c *Conn) readBatch(into *batch) error {
 		if err := c.read(into); into.n > 0 || err != nil {
 			return err
 		}
-		c.flushNow() // the answer may be to what waits there
+		c.flushNow()
 		if err := c.await(into); into.n > 0 || err != nil {
 			return err
 		}
@@ -302,12 +302,9 @@ func (c *Conn) readBatch(into *batch) error {
 // await waits until there may be something to read. It reads the socket itself if nobody
 // does, and then returns with what it has found.
 func (c *Conn) await(into *batch) error {
-	c.pump.waiting.Add(1)
 	if c.pump.lend(c) {
-		c.pump.waiting.Add(-1)
 		return c.readSocket(into)
 	}
-	defer c.pump.waiting.Add(-1)
 	c.waiting.Add(1)
 	defer c.waiting.Add(-1)
 	if err := c.read(into); into.n > 0 || err != nil { // that nobody was called for
@@ -385,7 +382,7 @@ func (c *Conn) notify() {
 	if c.waiting.Load() == 0 {
 		return
 	}
-	c.pump.told()
+	c.pump.woken.Store(true)
 	select {
 	case c.readable <- struct{}{}:
 	default:

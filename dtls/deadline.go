@@ -12,39 +12,45 @@ type deadline struct {
 	passed chan struct{} // closed when it has; nil until somebody waits or it passes
 	over   atomic.Bool   // passed is closed
 	timer  *time.Timer
-	round  int   // of set, so that a timer that could not be stopped does no harm
-	reader *Conn // whose Read has to look as it passes; nil: nobody's
+	due    time.Time // zero: none, or it is over
+	reader *Conn     // whose Read has to look as it passes; nil: nobody's
 }
 
 // set sets the time; zero means none. Whoever waits goes by it at once.
 func (d *deadline) set(t time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.round++
-	if d.timer != nil {
-		d.timer.Stop()
-		d.timer = nil
-	}
+	now := time.Now()
+	wait := t.Sub(now)
+	d.due = time.Time{}
 	if d.over.Load() {
 		d.passed = nil
 		d.over.Store(false)
 	}
-	if t.IsZero() {
-		return
-	}
-	wait := time.Until(t)
-	if wait <= 0 {
-		d.pass()
-		return
-	}
-	round := d.round
-	d.timer = time.AfterFunc(wait, func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.round == round {
-			d.pass()
+	switch {
+	case t.IsZero():
+		if d.timer != nil {
+			d.timer.Stop()
 		}
-	})
+	case wait <= 0:
+		d.pass()
+	default:
+		d.due = now.Add(wait) // by the clock that timers go by
+		if d.timer == nil {
+			d.timer = time.AfterFunc(wait, d.onTimer)
+		} else {
+			d.timer.Reset(wait)
+		}
+	}
+}
+
+func (d *deadline) onTimer() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	// Another time may have been set as this one came: the timer has been, too.
+	if !d.due.IsZero() && !time.Now().Before(d.due) {
+		d.pass()
+	}
 }
 
 // stop takes away a time that has not come: its timer would keep the connection in memory.
@@ -56,6 +62,7 @@ func (d *deadline) stop() {
 
 // pass is called with the lock held.
 func (d *deadline) pass() {
+	d.due = time.Time{}
 	if d.passed == nil {
 		d.passed = make(chan struct{})
 	}

@@ -223,11 +223,13 @@ func (c *Conn) shipLate() {
 	}
 }
 
-// flushNow sends what waits before the caller waits for something else.
+// flushNow sends what waits before a Read waits: the answer may be to that, and who waits
+// for answers does not stream.
 func (c *Conn) flushNow() {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.streak = 0
 	if o.filling != nil && !o.sending {
 		c.shipLate()
 		if o.filling != nil {

@@ -12,11 +12,11 @@ import (
 )
 
 // pump reads a socket, that of a listener or of one connection, and hands on what comes.
-// One goroutine at a time has the socket. Mostly it is one of the pump's own. But where a
-// single Read waits, the goroutine of that Read has it: what comes for it then takes no way
-// over another goroutine, which costs more than all of the cryptography. When that Read has
-// returned, nobody has the socket for a moment; usually the next Read takes it. If none
-// comes, the pump's own goroutine does.
+// One goroutine at a time has the socket: one of the pump's own, or that of a Read which
+// waits. What comes for that Read takes no way over another goroutine, which costs more than
+// all of the cryptography. When it has returned, nobody has the socket for a moment; usually
+// the next Read takes it. If none comes, the pump's own goroutine does, and the more often
+// that has happened, the longer it keeps the socket.
 type pump struct {
 	sock   *udpbatch.Conn
 	handle func(p *udpbatch.Packet)
@@ -35,9 +35,9 @@ type pump struct {
 
 	reader  atomic.Pointer[Conn] // whose Read has the socket
 	asleep  atomic.Bool          // that Read has looked at everything, or is about to, and waits
-	waiting atomic.Int32         // Reads that wait for somebody else to hand them something
-	woken   atomic.Bool          // one of them has been
-	crowded atomic.Bool          // while others waited too
+	woken   atomic.Bool          // a Read that waited for somebody else has got something
+	vacancy time.Duration        // of the timer
+	good    int                  // how often the socket was left and somebody came for it in time
 	stay    int                  // how many more times the pump's own goroutine does not leave the socket
 	penalty int                  // how many times it did not, when it had left for nothing
 	packets [2]udpbatch.Packet   // of who has the socket
@@ -52,12 +52,20 @@ const (
 	heldNoMore // it is closed
 )
 
-// vacancy is how long nobody may have the socket. The system's timers make up to a
-// millisecond of it.
-const vacancy = 500 * time.Microsecond
+// vacancy is how long nobody may have the socket; the system's timers make up to a
+// millisecond of it. Where Reads come and go reliably it becomes maxVacancy: a timer that
+// fires in between costs more than what they do.
+const (
+	vacancy    = 500 * time.Microsecond
+	maxVacancy = 4 * time.Millisecond
+)
 
-// maxStay bounds how seldom the pump tries to leave the socket to a Read that is slow.
-const maxStay = 1 << 10
+// maxStay bounds how seldom the pump tries to leave the socket to a Read that is slow, and
+// goodTimes is how often that has to go well for each half of its penalty.
+const (
+	maxStay   = 1 << 10
+	goodTimes = 256
+)
 
 // start has a goroutine of the pump's own read the socket.
 func (p *pump) start() {
@@ -141,7 +149,7 @@ func (p *pump) resume() bool {
 		return false
 	}
 	p.holder = heldByPump
-	p.penalty = 0
+	p.inTime()
 	return true
 }
 
@@ -172,7 +180,7 @@ func (p *pump) turn() bool {
 // leaves lets the socket go if a Read has just got something, and is likely to be back
 // soon.
 func (p *pump) leaves() bool {
-	if !p.woken.Swap(false) || p.crowded.Swap(false) || !p.sock.Interruptible() {
+	if !p.woken.Swap(false) || !p.sock.Interruptible() {
 		return false
 	}
 	if p.stay > 0 {
@@ -189,24 +197,38 @@ func (p *pump) watch() {
 	p.watched = p.left
 	switch {
 	case p.set:
+		return
 	case p.timer == nil:
-		p.set, p.timer = true, time.AfterFunc(vacancy, p.onTimer)
+		p.vacancy = vacancy
+		p.timer = time.AfterFunc(p.vacancy, p.onTimer)
 	default:
-		p.set = true
-		p.timer.Reset(vacancy)
+		p.timer.Reset(p.vacancy)
+	}
+	p.set = true
+}
+
+// inTime notes that somebody has come for a socket that was left. It is called with mu held.
+func (p *pump) inTime() {
+	if p.good++; p.good == goodTimes {
+		p.good = 0
+		p.penalty /= 2
 	}
 }
 
 func (p *pump) onTimer() {
 	p.mu.Lock()
 	p.set = false
+	if p.left != p.watched {
+		p.vacancy = min(2*p.vacancy, maxVacancy)
+	}
 	switch {
 	case p.holder != heldByNobody:
 		p.mu.Unlock()
-	case p.left != p.watched: // Reads come and go
+	case p.left != p.watched: // they come and go
 		p.watch()
 		p.mu.Unlock()
 	default:
+		p.vacancy = vacancy
 		p.penalty = min(2*p.penalty+1, maxStay)
 		p.stay = p.penalty
 		p.take()
@@ -223,7 +245,7 @@ func (p *pump) lend(c *Conn) bool {
 		return false
 	}
 	p.holder = heldByRead
-	p.penalty = 0
+	p.inTime()
 	p.reader.Store(c)
 	return true
 }
@@ -240,11 +262,6 @@ func (p *pump) giveBack() {
 	}
 	if p.kicked {
 		p.undo()
-	}
-	if p.waiting.Load() > 0 { // nobody of those would take it
-		p.take()
-		go p.run()
-		return
 	}
 	p.holder = heldByNobody
 	p.watch()
@@ -276,14 +293,6 @@ func (p *pump) calm() {
 func (p *pump) undo() {
 	p.kicked = false
 	_ = p.sock.SetReadDeadline(time.Time{})
-}
-
-// told notes that a Read which waits is called, before it is.
-func (p *pump) told() {
-	if p.waiting.Load() > 1 {
-		p.crowded.Store(true)
-	}
-	p.woken.Store(true)
 }
 
 // stop says that the socket has been closed, or is about to be.

@@ -40,7 +40,9 @@ type receiving struct {
 	bufs     [maxReads]*Buffer
 	ask      int  // how many reads the next call makes
 	busy     bool // the last call has brought more than one datagram
-	n, next  int  // of the last call: how many there were, and the first that nobody has got yet
+
+	calls   int // since then
+	n, next int // of the last call: how many there were, and the first that nobody has got yet
 }
 
 var receivings = sync.Pool{New: func() any { return &receiving{ask: 1} }}
@@ -74,7 +76,7 @@ func (r *receiving) release() {
 			buf.Free()
 		}
 	}
-	r.ask, r.n, r.next, r.busy = 1, 0, 0, false
+	r.ask, r.n, r.next, r.busy, r.calls = 1, 0, 0, false, 0
 	receivings.Put(r)
 }
 
@@ -125,6 +127,8 @@ func (r *receiving) receive(fd uintptr) (errno syscall.Errno) {
 		n = 1
 	}
 	r.n = int(n)
+
+	r.calls++
 	r.busy = n > 1 || r.messages[0].length > maxAlone
 	return 0
 }
@@ -132,7 +136,7 @@ func (r *receiving) receive(fd uintptr) (errno syscall.Errno) {
 // readBatch hands out what one call has brought.
 func (s *offload) readBatch(p []Packet) (int, error) {
 	if in := s.in; in == nil || in.next == in.n {
-		if in != nil && in.n == in.ask { // there may be more than that at once
+		if in != nil && in.n == in.ask && (in.busy || in.calls > 1) { // there may be more than that at once
 			in.ask = min(2*in.ask, maxReads)
 		}
 		if err := s.refill(); err != nil {
