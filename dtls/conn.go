@@ -73,6 +73,7 @@ type Conn struct {
 	shaken   chan struct{} // closed when the handshake is over, for better or worse
 	ended    chan struct{} // closed at the end
 	begun    atomic.Bool   // the handshake, or the wait for it
+	stock    atomic.Bool   // pending is not nil
 	open     atomic.Bool   // the handshake is complete and the end has not come
 	closed   atomic.Bool   // Close was called
 	dropped  atomic.Uint64
@@ -289,8 +290,10 @@ func (c *Conn) readBatch(into *batch) error {
 		if c.readDeadline.expired() {
 			return c.opError(op, os.ErrDeadlineExceeded)
 		}
-		if err := c.read(into); into.n > 0 || err != nil {
-			return err
+		if c.something() {
+			if err := c.read(into); into.n > 0 || err != nil {
+				return err
+			}
 		}
 		c.flushNow()
 		if err := c.await(into); into.n > 0 || err != nil {
@@ -323,12 +326,23 @@ func (c *Conn) readSocket(into *batch) error {
 	defer c.pump.giveBack()
 	for {
 		c.pump.asleep.Store(true) // from here on it has to be called
-		if err := c.read(into); into.n > 0 || err != nil || c.readDeadline.expired() || !c.pump.turn() {
-			return err
+		if c.something() {
+			if err := c.read(into); into.n > 0 || err != nil {
+				return err
+			}
+		}
+		if c.readDeadline.expired() {
+			return nil
+		}
+		if !c.pump.turn() {
+			return c.read(into)
 		}
 		c.pump.callWorkers()
 	}
 }
+
+// something reports whether there may be something to read, or the end, without a lock.
+func (c *Conn) something() bool { return c.stock.Load() || !c.in.empty() || !c.open.Load() }
 
 // read takes what is there. Neither datagrams nor an error: nothing is.
 func (c *Conn) read(into *batch) error {
@@ -373,6 +387,7 @@ func (c *Conn) letGo() {
 	if c.pending != nil && c.next == c.pending.Len() {
 		decrypted.Put(c.pending)
 		c.pending, c.next = nil, 0
+		c.stock.Store(false)
 	}
 }
 

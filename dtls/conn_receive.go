@@ -150,6 +150,7 @@ func (c *Conn) decrypt(train []byte, size int) {
 	}
 	if c.pending == nil {
 		c.pending = takeDatagrams(&decrypted)
+		c.stock.Store(true)
 	}
 	var out openssl.Datagrams // hardly ever anything
 	before := c.pending.Len()

@@ -23,15 +23,15 @@ func (d *deadline) set(t time.Time) {
 	now := time.Now()
 	wait := t.Sub(now)
 	d.due = time.Time{}
+	if d.timer != nil {
+		d.timer.Stop()
+	}
 	if d.over.Load() {
 		d.passed = nil
 		d.over.Store(false)
 	}
 	switch {
 	case t.IsZero():
-		if d.timer != nil {
-			d.timer.Stop()
-		}
 	case wait <= 0:
 		d.pass()
 	default:

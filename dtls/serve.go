@@ -119,6 +119,7 @@ func (c *Conn) attend(handler *Handler) (more bool) {
 func (c *Conn) hand(handler *Handler) {
 	pending, first := c.pending, c.next
 	c.pending, c.next = nil, 0
+	c.stock.Store(false)
 	c.call(func() {
 		for i := first; i < pending.Len() && !c.closed.Load(); i++ {
 			handler.Datagram(c, pending.At(i))
