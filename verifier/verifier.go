@@ -31,9 +31,10 @@ type ClientVerifier struct {
 	hello  atomic.Pointer[[]byte]
 	last   atomic.Pointer[Error]
 
+	hot    atomic.Pointer[listener] // one of the idle ones, to be had without the lock
 	mu     sync.Mutex
 	idle   []*listener
-	closed bool
+	closed atomic.Bool
 }
 
 // listener is an SSL that only ever listens, and where its answer goes.
@@ -72,10 +73,12 @@ func New() (*ClientVerifier, error) {
 func (v *ClientVerifier) Close() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.closed {
+	if v.closed.Swap(true) {
 		return nil
 	}
-	v.closed = true
+	if l := v.hot.Swap(nil); l != nil {
+		l.ssl.Close()
+	}
 	for _, l := range v.idle {
 		l.ssl.Close()
 	}
@@ -85,9 +88,12 @@ func (v *ClientVerifier) Close() error {
 }
 
 func (v *ClientVerifier) take() (*listener, error) {
+	if l := v.hot.Swap(nil); l != nil {
+		return l, nil
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.closed {
+	if v.closed.Load() {
 		return nil, openssl.ErrClosed
 	}
 	if n := len(v.idle); n > 0 {
@@ -103,9 +109,17 @@ func (v *ClientVerifier) take() (*listener, error) {
 }
 
 func (v *ClientVerifier) put(l *listener) {
+	if v.hot.CompareAndSwap(nil, l) {
+		if !v.closed.Load() {
+			return
+		}
+		if l = v.hot.Swap(nil); l == nil { // Close, or a call that began before it, has it
+			return
+		}
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.closed || len(v.idle) >= maxIdle {
+	if v.closed.Load() || len(v.idle) >= maxIdle {
 		l.ssl.Close()
 		return
 	}
