@@ -130,27 +130,44 @@ func over(mode Mode, pc net.PacketConn, peer net.Addr, cfg *Config) (*Conn, erro
 	if pc == nil {
 		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Text: "the socket is nil"}
 	}
+	addr, err := udpbatch.AddrPort(peer)
+	if err != nil {
+		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Err: err}
+	}
+	if other, ok := udpbatch.Remote(pc); ok && other != addr {
+		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Text: "the socket is connected to another peer, " + other.String()}
+	}
+	if err := usable(mode, cfg); err != nil { // before anything is asked of the socket
+		return nil, err
+	}
 	_ = pc.SetDeadline(time.Time{}) // what the program has left; the connection's own are others
 	sock, err := udpbatch.New(pc)
 	if err != nil {
 		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Err: err}
 	}
-	addr, err := sock.Register(peer)
-	if err != nil {
+	if addr, err = sock.Register(peer); err != nil {
 		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Err: err}
 	}
-	if other, ok := sock.Remote(); ok && other != addr {
-		return nil, &Error{Code: ErrInvalidInputParameters, Op: op, Text: "the socket is connected to another peer, " + other.String()}
-	}
 	return newOver(mode, sock, addr, cfg)
+}
+
+// usable says what is wrong with a Config.
+func usable(mode Mode, cfg *Config) error {
+	if cfg == nil {
+		cfg = &zeroConfig
+	}
+	if _, err := cfg.context(mode, conns); err != nil {
+		return &Error{Code: ErrTLSInitialization, Op: "new connection", Err: err}
+	}
+	return nil
 }
 
 func newOver(mode Mode, sock *udpbatch.Conn, peer netip.AddrPort, cfg *Config) (*Conn, error) {
 	if cfg == nil {
 		cfg = &zeroConfig
 	}
-	if _, err := cfg.context(mode, conns); err != nil {
-		return nil, &Error{Code: ErrTLSInitialization, Op: "new connection", Err: err}
+	if err := usable(mode, cfg); err != nil {
+		return nil, err
 	}
 	c := newConn(mode, cfg, sock, peer, netip.Addr{})
 	sock.OnRefusal(func() { logRefusal(cfg) })
@@ -165,9 +182,13 @@ func newOver(mode Mode, sock *udpbatch.Conn, peer netip.AddrPort, cfg *Config) (
 	return c, nil
 }
 
-// handshakeQueue is how many bytes of datagrams a connection keeps before its handshake
-// is complete: there may be many that never get so far.
-const handshakeQueue = 64 << 10
+// handshakeQueue is how many bytes of memory datagrams of a connection have before its
+// handshake is complete: there may be many that never get so far. What a client sends in a
+// train right after its last flight has room beside that.
+const handshakeQueue = 128 << 10
+
+// reserve is what messages of the handshake and alerts have when the queue is full.
+const reserve = 64 << 10
 
 // Handshake makes the handshake, unless it has been made; see [Conn.HandshakeContext].
 // Corresponds to SSL_do_handshake.
@@ -429,8 +450,9 @@ func (c *Conn) Write(b []byte) (int, error) {
 }
 
 // WriteBatch sends each of the datagrams, in their order, as [Conn.Write] does, and returns
-// how many it has sent: all, or fewer and the reason. It makes as few system calls as the
-// system allows, fewest if the datagrams are of one length. They are borrowed for the call.
+// how many it has handed to the socket: all, or fewer and the reason. An [ErrUnderlyingSocket]
+// is about one of these. It makes as few system calls as the system allows, fewest if the
+// datagrams are of one length. They are borrowed for the call.
 func (c *Conn) WriteBatch(datagrams [][]byte) (int, error) {
 	if err := c.readyToWrite(); err != nil {
 		return 0, err
@@ -508,7 +530,8 @@ func (c *Conn) send(out *openssl.Datagrams) error {
 // Close ends the connection: it tells the peer, by close_notify or in mid-handshake by
 // an alert, and frees everything. What has arrived and was not read is lost. A socket that
 // is the connection's own is closed. Reads and writes under way fail with net.ErrClosed,
-// and so does a second Close. Corresponds to SSL_shutdown and SSL_free.
+// and so does a second Close. An [ErrUnderlyingSocket] says that the last datagrams may not have
+// been sent; the connection is closed all the same. Corresponds to SSL_shutdown and SSL_free.
 func (c *Conn) Close() error {
 	if c.closed.Swap(true) {
 		return c.opError("close", net.ErrClosed)
@@ -516,7 +539,7 @@ func (c *Conn) Close() error {
 	defer c.hurry()()
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	c.empty() // what was written goes first
+	late := c.empty() // what was written goes first
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.farewell()
@@ -526,6 +549,9 @@ func (c *Conn) Close() error {
 		c.letGo()
 	}
 	c.in.close()
+	if late != nil {
+		return c.opError("close", &Error{Code: ErrUnderlyingSocket, Op: "close", Err: late})
+	}
 	return nil
 }
 

@@ -15,8 +15,7 @@ type Limits struct {
 	Connections int
 	// ReceiveQueue is how many bytes of memory the datagrams have that wait for Read, for
 	// each connection; 0 means [DefaultReceiveQueue]. A datagram counts with 2 KB, a larger
-	// one, or several that came together, with the next power of two; more than 16 KB
-	// count with 64 KB.
+	// one, or several that came together, with the next power of two, up to 64 KB.
 	ReceiveQueue int
 }
 

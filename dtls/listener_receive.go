@@ -89,11 +89,11 @@ func (c *Conn) deliver(p *udpbatch.Packet) {
 	if data && c.readAtOnce(p) {
 		return
 	}
-	reserve := 0
+	more := 0
 	if !data {
-		reserve = handshakeQueue
+		more = reserve
 	}
-	if !c.in.push(p, reserve) {
+	if !c.in.push(p, more) {
 		c.drop(p.Count())
 		return
 	}

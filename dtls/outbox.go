@@ -1,6 +1,7 @@
 package dtls
 
 import (
+	"net"
 	"os"
 	"runtime"
 	"sync"
@@ -19,6 +20,7 @@ type outbox struct {
 	filling *openssl.Datagrams // nil: nothing waits
 	sending bool               // somebody is with the socket; nobody else goes there
 	flusher bool               // the goroutine is alive
+	late    error              // of what was only appended, that nobody has been told yet
 	sent    chan struct{}      // closed when nobody is with the socket any more; nil if nobody waits for that
 	last    time.Duration      // when the last Write was done, since the start of the program
 	streak  int                // Writes in quick succession
@@ -95,26 +97,31 @@ func (c *Conn) post(b []byte) (train bool, err error) {
 }
 
 // postAll is post for datagrams that the caller has together: none of them waits for
-// others to come. It returns how many have been sent.
+// others to come. It returns how many have been handed to the socket.
 func (c *Conn) postAll(datagrams [][]byte) (sent int, err error) {
 	o := &c.out
 	for i, b := range datagrams {
-		if err = c.sendable(b); err == nil {
+		switch {
+		case c.writeDeadline.expired():
+			err = c.opError("write", os.ErrDeadlineExceeded)
+		default:
+			err = c.sendable(b)
+		}
+		if err == nil {
 			err = c.append(b)
 		}
 		switch {
 		case err != nil:
-			if i > sent && !o.sending && o.filling != nil {
-				_ = c.shipAndSay()
+			if o.filling != nil && !o.sending {
+				c.shipLate()
 			}
 			return i, err
 		case o.sending, o.trains() == 0 && i+1 < len(datagrams):
 			continue
 		}
 		if err := c.shipAndSay(); err != nil {
-			return sent, err
+			return i + 1, err
 		}
-		sent = i + 1
 	}
 	return len(datagrams), nil
 }
@@ -124,6 +131,13 @@ func (c *Conn) append(b []byte) error {
 	o := &c.out
 	if err := c.awaitRoom(); err != nil {
 		return err
+	}
+	if c.closed.Load() { // Close sends what was there before it
+		return c.opError("write", net.ErrClosed)
+	}
+	if late := o.late; late != nil {
+		o.late = nil
+		return c.unsent(late)
 	}
 	if o.filling == nil {
 		o.filling = takeDatagrams(&outgoing)
@@ -146,7 +160,7 @@ func (c *Conn) shipAndSay() error {
 // awaitRoom waits while all is full, at most until the connection's end or its deadline.
 func (c *Conn) awaitRoom() error {
 	o := &c.out
-	for o.sending && o.trains() >= 2 {
+	for o.sending && o.trains() >= 2 && c.open.Load() {
 		if !c.awaitSent(c.writeDeadline.wait()) {
 			return c.opError("write", os.ErrDeadlineExceeded)
 		}
@@ -166,6 +180,8 @@ func (c *Conn) awaitSent(before <-chan struct{}) bool {
 	defer o.mu.Lock()
 	select {
 	case <-sent:
+		return true
+	case <-c.ended:
 		return true
 	case <-before:
 		return false
@@ -217,9 +233,7 @@ func (c *Conn) flush() {
 // shipLate sends what waits. What the socket has to say about it is for the next Write.
 func (c *Conn) shipLate() {
 	if err := c.ship(); err != nil {
-		c.mu.Lock()
-		c.late = err
-		c.mu.Unlock()
+		c.out.late = err
 	}
 }
 
@@ -238,15 +252,17 @@ func (c *Conn) flushNow() {
 	}
 }
 
-// empty sends all that waits. It is called with the outbox's mu held, by Close, which
-// nothing can follow.
-func (c *Conn) empty() {
+// empty sends all that waits, and returns what nobody has been told yet. It is called with
+// the outbox's mu held, by Close, after which nobody appends any more.
+func (c *Conn) empty() (late error) {
 	o := &c.out
-	for o.sending || o.filling != nil {
+	for (o.sending || o.filling != nil) && c.open.Load() {
 		if o.sending {
 			c.awaitSent(nil)
 		} else {
 			c.shipLate()
 		}
 	}
+	late, o.late = o.late, nil
+	return late
 }

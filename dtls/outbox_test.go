@@ -152,9 +152,9 @@ func TestErrorOfWhatWasAppended(t *testing.T) {
 	assertError(t, err, ErrUnderlyingSocket)
 	assert.ErrorIs(t, err, broken, "its own")
 	eventually(t, "the other one has been sent", func() bool {
-		client.mu.Lock()
-		defer client.mu.Unlock()
-		return client.late != nil
+		client.out.mu.Lock()
+		defer client.out.mu.Unlock()
+		return client.out.late != nil
 	})
 	g.set(false, nil)
 	_, err = client.Write(number(2))
@@ -191,6 +191,72 @@ func TestCloseSendsWhatWasAppended(t *testing.T) {
 	}
 	_, err := server.Read(buf)
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the goodbye")
+}
+
+// Close comes to its end although others go on writing: what they write after it has begun
+// is refused.
+func TestCloseWhileOthersWrite(t *testing.T) {
+	client, _, g := gated(t)
+	g.set(true, nil)
+	var writing sync.WaitGroup
+	for range 4 {
+		goes(&writing, func() {
+			for {
+				if _, err := client.Write(number(0)); err != nil {
+					assert.ErrorIs(t, err, net.ErrClosed)
+					return
+				}
+			}
+		})
+	}
+	g.awaitWriter()
+	closed := make(chan error, 1)
+	go func() { closed <- client.Close() }()
+	eventually(t, "Close has begun", client.closed.Load)
+	g.set(false, nil)
+	within(t, "all of them end", writing.Wait)
+	require.NoError(t, <-closed)
+}
+
+// What the socket says about the last datagrams is Close's error, when nobody writes any more.
+func TestCloseTellsOfWhatWasNotSent(t *testing.T) {
+	client, _, g := gated(t)
+	g.set(true, nil)
+	go func() { _, _ = client.Write(number(0)) }()
+	g.awaitWriter()
+	_, err := client.Write(number(1))
+	require.NoError(t, err)
+	broken := errors.New("the link is down")
+	g.set(false, broken)
+	err = client.Close()
+	assertError(t, err, ErrUnderlyingSocket)
+	require.ErrorIs(t, err, broken)
+	assert.ErrorIs(t, client.Close(), net.ErrClosed)
+}
+
+// WriteBatch waits no longer than the deadline either, and counts what the socket has got.
+func TestWriteBatchWithADeadline(t *testing.T) {
+	client, _, g := gated(t)
+	batch := make([][]byte, 10*trainDatagrams)
+	for i := range batch {
+		batch[i] = number(i)
+	}
+	broken := errors.New("not this one")
+	g.set(false, broken)
+	n, err := client.WriteBatch(batch)
+	assert.ErrorIs(t, err, broken)
+	assert.InDelta(t, trainBytes/1030, n, 3, "the first train")
+
+	g.set(true, nil)
+	cut := make(chan error, 1)
+	go func() {
+		_, err := client.WriteBatch(batch)
+		cut <- err
+	}()
+	g.awaitWriter()
+	require.NoError(t, client.SetWriteDeadline(time.Unix(1, 0)))
+	g.set(false, nil)
+	requireTimeout(t, <-cut)
 }
 
 // A lone datagram is in the socket when Write returns.

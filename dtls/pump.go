@@ -172,6 +172,7 @@ func (p *pump) turn() bool {
 		}
 		for i := range p.packets[:n] {
 			p.handle(&p.packets[i])
+			p.packets[i] = udpbatch.Packet{} // its memory is for others
 		}
 	}
 	return true
@@ -275,9 +276,23 @@ func (p *pump) kick(c *Conn) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.reader.Load() == c && !p.kicked {
+	if p.reader.Load() == c {
 		p.kicked = true
 		_ = p.sock.SetReadDeadline(longAgo)
+		// A program that sets a deadline on its socket at this moment takes the kick back.
+		time.AfterFunc(kickAgain, func() { p.insist(c) })
+	}
+}
+
+const kickAgain = 10 * time.Millisecond
+
+// insist kicks again, if that has not been heard.
+func (p *pump) insist(c *Conn) {
+	p.mu.Lock()
+	still := p.kicked && p.reader.Load() == c
+	p.mu.Unlock()
+	if still {
+		p.kick(c)
 	}
 }
 

@@ -228,3 +228,42 @@ func TestHandlerThatWaits(t *testing.T) {
 		expect(t, c, "wait")
 	}
 }
+
+// A program that sets deadlines on the listener's own socket does not take a Read's from it.
+func TestDeadlinesOfTheProgram(t *testing.T) {
+	clientCfg, serverCfg := pskConfigs()
+	network := dgramtest.NewNetwork(1)
+	l := listenIn(t, network, serverCfg)
+	client, server := connected(t, network, l, clientAddr, clientCfg)
+	for range 20 {
+		require.NoError(t, server.SetReadDeadline(time.Time{}))
+		result := reading(t, client, server)
+		server.pump.mu.Lock() // the kick comes, and is taken back before anybody has heard of it
+		server.pump.kicked = true
+		server.pump.mu.Unlock()
+		require.NoError(t, server.SetReadDeadline(time.Unix(1, 0)))
+		_ = server.sock.SetReadDeadline(time.Now().Add(time.Hour))
+		select {
+		case err := <-result:
+			requireTimeout(t, err)
+		case <-time.After(patience):
+			require.FailNow(t, "its deadline is over")
+		}
+	}
+}
+
+// A pump that waits holds nothing of what has come before.
+func TestWaitingPumpHoldsNoMemory(t *testing.T) {
+	clientCfg, serverCfg := pskConfigs()
+	l := loopback(t, serverCfg)
+	echoing(t, l)
+	c := dialed(t, l, clientCfg)
+	echoes(t, c, "something")
+	for _, p := range []*pump{c.pump, &l.inlets[0].pump} {
+		eventually(t, "nothing is left", func() bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return p.packets[0].Data == nil && p.packets[1].Data == nil
+		})
+	}
+}

@@ -23,7 +23,7 @@ type packet struct {
 // Nearly every datagram fits the smallest packet; a long train stays where it is.
 const (
 	smallPacket = 2 << 10
-	longTrain   = 16 << 10
+	longTrain   = 32 << 10
 	largePacket = udpbatch.BufferSize
 )
 

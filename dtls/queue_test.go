@@ -11,7 +11,7 @@ import (
 
 func TestMemoryOfPackets(t *testing.T) {
 	for n, want := range map[int]int{
-		1: 2048, 2048: 2048, 2049: 4096, 4096: 4096, 4097: 8192, 16384: 16384, 16385: 65536, 65536: 65536,
+		1: 2048, 2048: 2048, 2049: 4096, 4096: 4096, 4097: 8192, 16384: 16384, 16385: 32768, 32768: 32768, 32769: 65536, 65536: 65536,
 	} {
 		assert.Equal(t, want, memory(n), n)
 		p := keep(&udpbatch.Packet{Data: make([]byte, n), Size: n})

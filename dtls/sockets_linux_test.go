@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // Peers spread over the sockets, and each connection stays with its own: none is lost or
@@ -84,4 +85,38 @@ func TestSocketsThatCannotBeHad(t *testing.T) {
 	serverCfg.Sockets = -1
 	_, err = Listen("udp4", "127.0.0.1:0", serverCfg)
 	require.ErrorContains(t, err, "Sockets")
+}
+
+// A listener with several sockets gets a port that nobody else has, also none of its own kind.
+func TestSocketsDoNotShareAPort(t *testing.T) {
+	_, serverCfg := pskConfigs()
+	serverCfg.Sockets = 2
+	first, err := Listen("udp4", "127.0.0.1:0", serverCfg)
+	require.NoError(t, err)
+	defer first.Close()
+	_, err = Listen("udp4", first.Addr().String(), serverCfg)
+	require.ErrorContains(t, err, "address already in use")
+}
+
+// A socket for which Client has failed is as it was.
+func TestClientThatFailsLeavesTheSocketAlone(t *testing.T) {
+	pc, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer pc.Close()
+	raw, err := pc.SyscallConn()
+	require.NoError(t, err)
+	peer := &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 9}
+	for _, bad := range []func() (*Conn, error){
+		func() (*Conn, error) { return Client(pc, &net.UDPAddr{}, nil) },
+		func() (*Conn, error) { return Client(pc, peer, &Config{MTU: -1}) },
+		func() (*Conn, error) { return Server(pc, peer, nil) },
+	} {
+		_, err := bad()
+		require.Error(t, err)
+		require.NoError(t, raw.Control(func(fd uintptr) {
+			joins, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO)
+			assert.NoError(t, err)
+			assert.Zero(t, joins, "UDP_GRO")
+		}))
+	}
 }

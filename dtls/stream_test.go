@@ -278,6 +278,33 @@ func TestWriteBatchThatCannotBeSent(t *testing.T) {
 	assert.ErrorIs(t, err, net.ErrClosed)
 }
 
+// A train of a client that resumes its session comes right behind its last flight: the
+// server keeps it until the handshake is complete.
+func TestFirstTrainAfterAResumption(t *testing.T) {
+	clientCfg, serverCfg := connConfigs(t)
+	clientCfg.ClientSessionCache = NewLRUClientSessionCache(0)
+	l := loopback(t, serverCfg)
+	for i := range 20 {
+		client := dialed(t, l, clientCfg)
+		require.Equal(t, i > 0, client.ConnectionState().DidResume)
+		batch := make([][]byte, 30)
+		for i := range batch {
+			batch[i] = make([]byte, 1000)
+		}
+		n, err := client.WriteBatch(batch)
+		require.NoError(t, err)
+		require.Equal(t, len(batch), n)
+		server := accept(t, l)
+		require.NoError(t, server.SetReadDeadline(time.Now().Add(patience)))
+		for range batch {
+			_, err := server.Read(make([]byte, 1000))
+			require.NoError(t, err)
+		}
+		require.NoError(t, client.Close())
+		require.NoError(t, server.Close())
+	}
+}
+
 func BenchmarkStream(b *testing.B) {
 	for _, size := range []int{64, 1200} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {

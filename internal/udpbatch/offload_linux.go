@@ -52,7 +52,11 @@ func newSystemUDP(conn *net.UDPConn, peer netip.AddrPort, anywhere bool) (_ sock
 		return s, nil
 	}
 	err = raw.Control(func(fd uintptr) {
-		// A kernel before 5.0 does not know it, and then there is nothing to split.
+		// A kernel before 4.18 knows nothing of trains.
+		if _, err := unix.GetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_SEGMENT); err != nil {
+			s.refused.Store(true)
+		}
+		// One before 5.0 does not join what arrives, and then there is nothing to split.
 		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1)
 	})
 	return s, err
@@ -108,14 +112,9 @@ func (s *offload) fail() error {
 	return nil
 }
 
-// errRefused says that the datagrams have to be sent one by one.
-var errRefused = errors.New("udpbatch: no trains")
-
-// refusesTrains tells a kernel or a card that cannot split from a path that does not
-// carry the datagrams: EIO is a card without checksums, the others a kernel before 4.18.
-func refusesTrains(err error) bool {
-	return errors.Is(err, unix.EIO) || errors.Is(err, unix.ENOPROTOOPT) || errors.Is(err, unix.EOPNOTSUPP)
-}
+// refusesTrains tells a card that cannot split, for lack of checksums, from a path that
+// does not carry the datagrams, and from what ICMP says.
+func refusesTrains(err error) bool { return errors.Is(err, unix.EIO) }
 
 // trainControl holds what a write says beside its data: where it leaves from, and the
 // size of the datagrams in it.

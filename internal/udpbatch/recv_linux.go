@@ -110,10 +110,11 @@ func (r *receiving) receive(fd uintptr) (errno syscall.Errno) {
 	var n uintptr
 	for {
 		if r.ask == 1 {
-			// It does not wait: the runtime need not be told.
-			n, _, errno = unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.messages[0].header)), 0)
+			// It never waits, whatever somebody has made of the descriptor: the runtime need
+			// not be told.
+			n, _, errno = unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&r.messages[0].header)), unix.MSG_DONTWAIT)
 		} else {
-			n, _, errno = unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.messages[0])), uintptr(r.ask), 0, 0, 0)
+			n, _, errno = unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&r.messages[0])), uintptr(r.ask), unix.MSG_DONTWAIT, 0, 0)
 		}
 		if errno != unix.EINTR {
 			break

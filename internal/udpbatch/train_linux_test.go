@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // refuseTrains makes a socket behave as one whose kernel or card cannot split.
@@ -101,4 +102,50 @@ func TestCardThatRefusesTrains(t *testing.T) {
 		requireBatch(t, a, data, ends)
 	}
 	assert.Equal(t, 1, told)
+}
+
+// What More has promised may be empty datagrams alone: then ReadBatch says so, and does not
+// wait for others.
+func TestEmptyDatagramsAreNoReasonToWait(t *testing.T) {
+	udp, peer := listenUDP(t, "udp4", "127.0.0.1:0"), listenUDP(t, "udp4", "127.0.0.1:0")
+	c := newConn(t, udp)
+	for range 20 { // so many that a call reads several
+		writeUDP(t, peer, addrOf(udp, ""), "x")
+	}
+	for range 3 {
+		writeUDP(t, peer, addrOf(udp, ""), "")
+	}
+	p, got := make([]Packet, 2), 0
+	for got < 20 || c.More() {
+		n, err := c.ReadBatch(p)
+		require.NoError(t, err)
+		got += n
+	}
+	assert.Equal(t, 20, got)
+}
+
+// Whoever asks for the file of a socket makes it one that waits: deadlines hold all the same.
+func TestDescriptorThatWaits(t *testing.T) {
+	udp := listenUDP(t, "udp4", "127.0.0.1:0")
+	c := newConn(t, udp)
+	file, err := udp.File()
+	require.NoError(t, err)
+	defer file.Close()
+	_ = file.Fd()
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(10*time.Millisecond)))
+	_, err = c.ReadBatch(make([]Packet, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
+// ICMP says of an earlier datagram what a kernel without trains would say of one: anybody can
+// forge that.
+func TestWhatRefusesTrains(t *testing.T) {
+	assert.True(t, refusesTrains(unix.EIO))
+	for _, err := range []error{unix.ENOPROTOOPT, unix.EOPNOTSUPP, unix.ECONNREFUSED, unix.EMSGSIZE, nil} {
+		assert.False(t, refusesTrains(err), err)
+	}
+	assert.Equal(t, unix.ECONNREFUSED, earlier(unix.ECONNREFUSED), "the system tells it only once")
+	for _, err := range []error{unix.EMSGSIZE, unix.EINVAL, errRefused, nil} {
+		assert.NoError(t, earlier(err))
+	}
 }

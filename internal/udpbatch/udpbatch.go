@@ -8,6 +8,7 @@
 package udpbatch
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net"
@@ -110,7 +111,8 @@ func newSocket(pc net.PacketConn) (socket, error) {
 
 // ReadBatch waits for datagrams and describes the first ones in p, at least one and
 // at most len(p) packets. Their Data belongs to the Conn and is valid until the next call.
-// Empty datagrams, and those from an address that AddrPort refuses, are passed over. While
+// Empty datagrams, and those from an address that AddrPort refuses, are passed over; where
+// More has reported true it does not wait, and may find nothing but such. While
 // it waits, a *net.UDPConn on Linux needs no memory for what may come.
 //
 // One goroutine reads at a time. Of an error Passing tells whether to read on. After
@@ -120,7 +122,7 @@ func (c *Conn) ReadBatch(p []Packet) (int, error) {
 	if len(p) == 0 {
 		return 0, io.ErrShortBuffer
 	}
-	for {
+	for promised := c.More(); ; {
 		if err := c.late; err != nil {
 			c.late = nil
 			return 0, err
@@ -130,7 +132,7 @@ func (c *Conn) ReadBatch(p []Packet) (int, error) {
 			c.late = err
 			return n, nil
 		}
-		if err != nil {
+		if err != nil || promised {
 			return 0, err
 		}
 	}
@@ -179,12 +181,15 @@ func (c *Conn) WriteBatch(b []byte, ends []int32, peer netip.AddrPort, local net
 			n = trainLength(start, ends)
 		}
 		end := ends[n-1]
-		if n == 1 || s.writeTrain(b[start:end], int(ends[0]-start), peer, local) != nil {
-			// A path may refuse the train and take what is in it, in fragments for one.
-			if err := c.writeEach(b, start, ends[:n], peer, local); err != nil && first == nil {
-				first = err
-			}
+		err := error(nil)
+		if n > 1 {
+			err = s.writeTrain(b[start:end], int(ends[0]-start), peer, local)
 		}
+		if n == 1 || err != nil {
+			// A path may refuse the train and take what is in it, in fragments for one.
+			err = cmp.Or(earlier(err), c.writeEach(b, start, ends[:n], peer, local))
+		}
+		first = cmp.Or(first, err)
 		start, ends = end, ends[n:]
 	}
 	return first
@@ -206,6 +211,18 @@ const (
 	offloadOff
 	offloadFailing
 )
+
+// earlier returns an error of writeTrain's that is about something before it, which the
+// system tells only once.
+func earlier(err error) error {
+	if err == nil || errors.Is(err, errRefused) || aboutTrain(err) {
+		return nil
+	}
+	return err
+}
+
+// errRefused says that the datagrams have to be sent one by one.
+var errRefused = errors.New("udpbatch: no trains")
 
 // splitter is a socket that can send datagrams of one size together.
 type splitter interface {
@@ -267,14 +284,17 @@ func (c *Conn) Register(addr net.Addr) (netip.AddrPort, error) {
 func (c *Conn) LocalAddr() net.Addr { return c.pc.LocalAddr() }
 
 // Remote returns the remote address of a socket that has one.
-func (c *Conn) Remote() (netip.AddrPort, bool) {
-	conn, ok := c.pc.(net.Conn)
+func Remote(pc net.PacketConn) (netip.AddrPort, bool) {
+	conn, ok := pc.(net.Conn)
 	if !ok || conn.RemoteAddr() == nil {
 		return netip.AddrPort{}, false
 	}
 	peer, err := AddrPort(conn.RemoteAddr())
 	return peer, err == nil
 }
+
+// Remote returns the remote address of a socket that has one.
+func (c *Conn) Remote() (netip.AddrPort, bool) { return Remote(c.pc) }
 
 // More reports whether the next ReadBatch has something without asking the system.
 func (c *Conn) More() bool {

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package udpbatch
+
+func aboutTrain(error) bool { return false }
