@@ -595,7 +595,8 @@ func TestUnreadDataIsBounded(t *testing.T) {
 		got++
 	}
 	assert.Greater(t, got, 5)
-	assert.LessOrEqual(t, got, 1000-900)
+	assert.Less(t, got, 200, "the last ones may have come while there was room again")
+	assert.GreaterOrEqual(t, server.DatagramsDropped(), uint64(1000-got))
 	say(t, c, "and on")
 	expect(t, server, "and on")
 }
