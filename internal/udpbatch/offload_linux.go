@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -21,6 +22,7 @@ type offload struct {
 	peer     netip.AddrPort // of a socket with a remote address
 	wildcard *wildcard      // of a socket that is bound to no one address
 	raw      syscall.RawConn
+	ipv6     bool // of family AF_INET6, perhaps for both
 
 	in         *receiving // what the last read has brought; nil while nothing is there
 	err        error      // of the last read
@@ -47,6 +49,9 @@ func newSystemUDP(conn *net.UDPConn, peer netip.AddrPort, anywhere bool) (_ sock
 	}
 	s := &offload{conn: conn, peer: peer, wildcard: w, raw: raw}
 	s.onReadable = s.recv
+	if err := controlled(raw, s.askForFamily); err != nil {
+		return nil, err
+	}
 	if offloadMode == offloadOff {
 		s.refused.Store(true)
 		return s, nil
@@ -103,6 +108,14 @@ func (s *offload) writeTrain(b []byte, size int, peer netip.AddrPort, local neti
 }
 
 func (s *offload) onRefusal(f func()) { s.told = f }
+
+func (s *offload) askForFamily(fd int) error {
+	family, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	s.ipv6 = family == unix.AF_INET6
+	return os.NewSyscallError("getsockopt SO_DOMAIN", err)
+}
+
+func (s *offload) splits() bool { return !s.refused.Load() }
 
 // fail is the card of the tests, which refuses trains after a few.
 func (s *offload) fail() error {

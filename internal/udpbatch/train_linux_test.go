@@ -149,3 +149,54 @@ func TestWhatRefusesTrains(t *testing.T) {
 		assert.NoError(t, earlier(err))
 	}
 }
+
+// Trains of different sizes go out in one call, to peers of both families.
+func TestSeveralTrainsInOneCall(t *testing.T) {
+	for _, test := range exchanges {
+		t.Run(test.name, func(t *testing.T) {
+			udp, peer, to := test.open(t)
+			a, b := newConn(t, udp), newConn(t, peer)
+			writeUDP(t, peer, to, "here I am")
+			from := readPacket(t, a)
+			data, ends := numberedBatch([]int32{300, 300, 100, 700, 50, 60})
+			trains := []train{{0, 700, 300}, {700, 1450, 700}, {1450, 1510, 60}}
+			if offloadMode == offloadFailing {
+				t.Skip("the card of the build tag refuses trains")
+			}
+			if offloadMode == offloadOff {
+				trains = []train{{0, 300, 300}, {300, 600, 300}, {600, 700, 100}, {700, 1400, 700}, {1400, 1450, 50}, {1450, 1510, 60}}
+			}
+			n, err := a.socket.(*offload).writeTrains(data, trains, from.Peer, from.Local)
+			require.NoError(t, err)
+			require.Equal(t, len(trains), n)
+			requireBatch(t, b, data, ends)
+		})
+	}
+}
+
+func TestAddressesForTrains(t *testing.T) {
+	four, both := &offload{}, &offload{ipv6: true}
+	for _, test := range []struct {
+		socket *offload
+		peer   string
+		want   uint32
+	}{
+		{four, "192.0.2.1:9", unix.SizeofSockaddrInet4},
+		{both, "192.0.2.1:9", unix.SizeofSockaddrInet6},
+		{both, "[2001:db8::1]:9", unix.SizeofSockaddrInet6},
+		{four, "[2001:db8::1]:9", 0},
+		{both, "[fe80::1%eth0]:9", 0}, // its interface has to be looked up
+	} {
+		var name unix.RawSockaddrInet6
+		peer := netip.MustParseAddrPort(test.peer)
+		n, ok := test.socket.putName(&name, peer)
+		assert.Equal(t, test.want, n, test.peer)
+		assert.Equal(t, test.want > 0, ok, test.peer)
+		if ok {
+			assert.Equal(t, peer, test.socket.source(&name))
+		}
+	}
+	connected := &offload{peer: netip.MustParseAddrPort("192.0.2.1:9")}
+	_, ok := connected.putName(new(unix.RawSockaddrInet6), netip.MustParseAddrPort("192.0.2.2:9"))
+	assert.False(t, ok, "another peer")
+}

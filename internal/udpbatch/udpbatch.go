@@ -166,34 +166,78 @@ func (c *Conn) WriteTo(b []byte, peer netip.AddrPort, local netip.Addr) error {
 
 // WriteBatch sends the datagrams that lie back to back in b, of which ends has where
 // each ends, as WriteTo does, but with as few system calls as possible: where the system
-// splits them (UDP_SEGMENT) those of one size in succession go out together. It sends
-// all of them whatever happens and returns the first error. It may be called concurrently;
+// splits them (UDP_SEGMENT) those of one size in succession go out together, and where it
+// has sendmmsg others do too. It sends all of them whatever happens and returns the first error. It may be called concurrently;
 // others' datagrams may then come between.
 func (c *Conn) WriteBatch(b []byte, ends []int32, peer netip.AddrPort, local netip.Addr) (first error) {
 	if !peer.Addr().IsValid() {
 		return errors.New("udpbatch: no address to write to")
 	}
-	s, splits := c.socket.(splitter)
-	start := int32(0)
-	for len(ends) > 0 {
-		n := 1
-		if splits {
-			n = trainLength(start, ends)
-		}
-		end := ends[n-1]
-		err := error(nil)
-		if n > 1 {
-			err = s.writeTrain(b[start:end], int(ends[0]-start), peer, local)
-		}
-		if n == 1 || err != nil {
-			// A path may refuse the train and take what is in it, in fragments for one.
-			err = cmp.Or(earlier(err), c.writeEach(b, start, ends[:n], peer, local))
-		}
+	for start := int32(0); len(ends) > 0; {
+		n, err := c.writeSome(b, start, ends, peer, local)
 		first = cmp.Or(first, err)
-		start, ends = end, ends[n:]
+		start, ends = ends[n-1], ends[n:]
 	}
 	return first
 }
+
+// train is a run of datagrams of one size, of which the last may be shorter, or one datagram.
+type train struct{ start, end, size int32 }
+
+// writeSome sends the first ones of the datagrams, at least one, and returns how many.
+func (c *Conn) writeSome(b []byte, start int32, ends []int32, peer netip.AddrPort, local netip.Addr) (int, error) {
+	s, splits := c.socket.(splitter)
+	if !splits {
+		return len(ends), c.writeEach(b, start, ends, peer, local)
+	}
+	var trains [16]train
+	var upTo [len(trains)]int // datagrams, with those of the trains before
+	count, n := 0, 0
+	for at := start; count < len(trains) && n < len(ends); count++ {
+		length := 1
+		if s.splits() {
+			length = trainLength(at, ends[n:])
+		}
+		trains[count] = train{at, ends[n+length-1], ends[n] - at}
+		n += length
+		upTo[count], at = n, ends[n-1]
+	}
+	if count > 1 {
+		if sent, err := s.writeTrains(b, trains[:count], peer, local); sent > 0 {
+			return upTo[sent-1], nil
+		} else if err := earlier(err); err != nil {
+			_, _ = c.writeOne(s, b, start, ends[:upTo[0]], peer, local)
+			return upTo[0], err
+		}
+	}
+	return c.writeOne(s, b, start, ends[:upTo[0]], peer, local)
+}
+
+// writeOne sends one train.
+func (c *Conn) writeOne(s splitter, b []byte, start int32, ends []int32, peer netip.AddrPort, local netip.Addr) (int, error) {
+	n := len(ends)
+	err := error(nil)
+	if n > 1 {
+		err = s.writeTrain(b[start:ends[n-1]], int(ends[0]-start), peer, local)
+	}
+	if n == 1 || err != nil {
+		// A path may refuse the train and take what is in it, in fragments for one.
+		err = cmp.Or(earlier(err), c.writeEach(b, start, ends, peer, local))
+	}
+	return n, err
+}
+
+// earlier returns an error of writeTrain's that is about something before it, which the
+// system tells only once.
+func earlier(err error) error {
+	if err == nil || errors.Is(err, errRefused) || aboutTrain(err) {
+		return nil
+	}
+	return err
+}
+
+// errRefused says that the datagrams have to be sent one by one.
+var errRefused = errors.New("udpbatch: no trains")
 
 // OnRefusal has f called, once, when the system turns out not to split trains: datagrams
 // are then sent one by one. It is to be set before the first write.
@@ -212,23 +256,16 @@ const (
 	offloadFailing
 )
 
-// earlier returns an error of writeTrain's that is about something before it, which the
-// system tells only once.
-func earlier(err error) error {
-	if err == nil || errors.Is(err, errRefused) || aboutTrain(err) {
-		return nil
-	}
-	return err
-}
-
-// errRefused says that the datagrams have to be sent one by one.
-var errRefused = errors.New("udpbatch: no trains")
-
-// splitter is a socket that can send datagrams of one size together.
+// splitter is a socket that can send several datagrams in one call.
 type splitter interface {
 	// writeTrain sends datagrams of size bytes, the last of which may be shorter. After an
 	// error none of them was sent.
 	writeTrain(b []byte, size int, peer netip.AddrPort, local netip.Addr) error
+	// writeTrains sends several, as many as one call takes, and returns how many. An error is
+	// about the first that was not sent, if there is none that was.
+	writeTrains(b []byte, trains []train, peer netip.AddrPort, local netip.Addr) (int, error)
+	// splits reports whether trains of more than one datagram have not been refused yet.
+	splits() bool
 }
 
 // maxSegments is how many datagrams any system takes in a train, maxTrain how many bytes.
