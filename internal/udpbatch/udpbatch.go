@@ -167,8 +167,8 @@ func (c *Conn) WriteTo(b []byte, peer netip.AddrPort, local netip.Addr) error {
 // WriteBatch sends the datagrams that lie back to back in b, of which ends has where
 // each ends, as WriteTo does, but with as few system calls as possible: where the system
 // splits them (UDP_SEGMENT) those of one size in succession go out together, and where it
-// has sendmmsg others do too. It sends all of them whatever happens and returns the first error. It may be called concurrently;
-// others' datagrams may then come between.
+// has sendmmsg others do too. It sends all of them whatever happens and returns the first
+// error. It may be called concurrently; others' datagrams may then come between.
 func (c *Conn) WriteBatch(b []byte, ends []int32, peer netip.AddrPort, local netip.Addr) (first error) {
 	if !peer.Addr().IsValid() {
 		return errors.New("udpbatch: no address to write to")
