@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"net"
+	"sync/atomic"
 
 	"github.com/ossldtls/ossldtls/bench/report"
 	"github.com/ossldtls/ossldtls/dtls"
@@ -40,18 +41,24 @@ func osslConfigs(ids *identities, k kind) (client, server *dtls.Config, err erro
 // osslNetwork is this library on sockets: Listen with a goroutine for each connection, and
 // Dial.
 func osslNetwork(ids *identities, k kind) (*network, error) {
+	return osslServing(ids, k, report.Ours, 1, func(l *dtls.Listener, h handler) { acceptAll(l, h) })
+}
+
+// osslServing is this library on so many sockets of the server, which serves as it is told.
+func osslServing(ids *identities, k kind, name string, sockets int, serve func(l *dtls.Listener, h handler)) (*network, error) {
 	client, server, err := osslConfigs(ids, k)
 	if err != nil {
 		return nil, err
 	}
+	server.Sockets = sockets
 	return &network{
-		name: report.Ours,
+		name: name,
 		listen: func(h handler) (string, func(), error) {
 			l, err := dtls.Listen("udp4", "127.0.0.1:0", server)
 			if err != nil {
 				return "", nil, err
 			}
-			go acceptAll(l, h)
+			go serve(l, h)
 			return l.Addr().String(), func() { _ = l.Close() }, nil
 		},
 		dial: func(addr string) (net.Conn, error) { return dtls.Dial("udp4", addr, client) },
@@ -61,33 +68,21 @@ func osslNetwork(ids *identities, k kind) (*network, error) {
 // batchSize is how many datagrams a batch has.
 const batchSize = 50
 
-// osslBatch is the same for programs that have several datagrams at a time.
+// osslBatch is osslNetwork for programs that have several datagrams at a time.
 func osslBatch(ids *identities) (*network, error) {
-	n, err := osslNetwork(ids, byECDSA)
-	if err != nil {
-		return nil, err
-	}
-	_, server, err := osslConfigs(ids, byECDSA)
-	if err != nil {
-		return nil, err
-	}
-	n.name, n.batches = report.Ours+" batch", true
-	n.listen = func(h handler) (string, func(), error) {
-		l, err := dtls.Listen("udp4", "127.0.0.1:0", server)
-		if err != nil {
-			return "", nil, err
-		}
-		go func() {
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				go readBatches(c.(*dtls.Conn), h)
+	n, err := osslServing(ids, byECDSA, report.Ours+" batch", 1, func(l *dtls.Listener, h handler) {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
 			}
-		}()
-		return l.Addr().String(), func() { _ = l.Close() }, nil
+			go readBatches(c.(*dtls.Conn), h)
+		}
+	})
+	if err != nil {
+		return nil, err
 	}
+	n.batches = true
 	return n, nil
 }
 
@@ -109,54 +104,29 @@ func readBatches(c *dtls.Conn, h handler) {
 	}
 }
 
-// osslSockets is this library's listener with a socket for each of two cores.
+// osslSockets is osslNetwork with a socket of the listener for each of two cores.
 func osslSockets(ids *identities) (*network, error) {
-	n, err := osslNetwork(ids, byECDSA)
-	if err != nil {
-		return nil, err
-	}
-	_, server, err := osslConfigs(ids, byECDSA)
-	if err != nil {
-		return nil, err
-	}
-	server.Sockets = 2
-	n.name = report.Ours + " 2 sockets"
-	n.listen = func(h handler) (string, func(), error) {
-		l, err := dtls.Listen("udp4", "127.0.0.1:0", server)
-		if err != nil {
-			return "", nil, err
-		}
-		go acceptAll(l, h)
-		return l.Addr().String(), func() { _ = l.Close() }, nil
-	}
-	return n, nil
+	return osslServing(ids, byECDSA, report.Ours+" 2 sockets", 2, func(l *dtls.Listener, h handler) { acceptAll(l, h) })
 }
 
 // osslServe is osslNetwork with the listener's Serve.
 func osslServe(ids *identities, k kind) (*network, error) {
-	n, err := osslNetwork(ids, k)
+	var listener atomic.Pointer[dtls.Listener]
+	n, err := osslServing(ids, k, report.Ours, 1, func(l *dtls.Listener, h handler) {
+		listener.Store(l)
+		_ = l.Serve(dtls.Handler{Datagram: func(c *dtls.Conn, datagram []byte) {
+			h(datagram, func(answer []byte) { _, _ = c.Write(answer) })
+		}})
+	})
 	if err != nil {
 		return nil, err
 	}
-	_, server, err := osslConfigs(ids, k)
-	if err != nil {
-		return nil, err
-	}
-	n.listen = func(h handler) (string, func(), error) {
-		l, err := dtls.Listen("udp4", "127.0.0.1:0", server)
-		if err != nil {
-			return "", nil, err
-		}
-		n.counts = func() (uint64, int) {
+	n.counts = func() (cookies uint64, open int) {
+		if l := listener.Load(); l != nil {
 			stats := l.Stats()
-			return stats.CookiesSent, stats.Open + stats.HalfOpen
+			cookies, open = stats.CookiesSent, stats.Open+stats.HalfOpen
 		}
-		go func() {
-			_ = l.Serve(dtls.Handler{Datagram: func(c *dtls.Conn, datagram []byte) {
-				h(datagram, func(answer []byte) { _, _ = c.Write(answer) })
-			}})
-		}()
-		return l.Addr().String(), func() { _ = l.Close() }, nil
+		return cookies, open
 	}
 	return n, nil
 }

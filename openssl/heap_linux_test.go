@@ -16,7 +16,7 @@ import (
 // their own, in which OpenSSL's allocations are not counted.
 func TestPagedHeap(t *testing.T) {
 	if os.Getenv(opensslheap.Off) != "" {
-		t.Skip("this is that process")
+		t.Skip("in its own process TestPagedHeap would start another one")
 	}
 	self, err := os.Executable()
 	require.NoError(t, err)
@@ -26,10 +26,19 @@ func TestPagedHeap(t *testing.T) {
 	require.NoError(t, err, string(output))
 }
 
-func TestInPagedHeap(t *testing.T) {
-	if os.Getenv(opensslheap.Off) == "" || os.Getpagesize() != 4096 {
-		t.Skip("TestPagedHeap runs it")
+// needsPagedHeap skips a test in the process where OpenSSL has been used already.
+func needsPagedHeap(t *testing.T) {
+	t.Helper()
+	if os.Getenv(opensslheap.Off) == "" {
+		t.Skip("TestPagedHeap runs it in a process of its own")
 	}
+	if os.Getpagesize() != 4096 {
+		t.Skip("UsePagedHeap is for pages of 4096 bytes")
+	}
+}
+
+func TestInPagedHeap(t *testing.T) {
+	needsPagedHeap(t)
 	require.NoError(t, UsePagedHeap())
 	assert.ErrorContains(t, UsePagedHeap(), "too late")
 	key, err := NewCookieKey("SHA256", []byte("secret"), nil)
@@ -74,9 +83,7 @@ func TestInPagedHeap(t *testing.T) {
 
 // A long chain needs more than the handshake's buffer has at first.
 func TestInPagedHeapLongChain(t *testing.T) {
-	if os.Getenv(opensslheap.Off) == "" || os.Getpagesize() != 4096 {
-		t.Skip("TestPagedHeap runs it")
-	}
+	needsPagedHeap(t)
 	ca := certtest.NewCA(t, "root")
 	inner := ca.Intermediate(t, "intermediate", 20000)
 	client := sslOf(t, ctxOf(t, false, withRoot(t, ca, VerifyStrict)), nil)

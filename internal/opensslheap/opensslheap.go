@@ -3,8 +3,9 @@
 //
 // From the start of a program that imports it, OpenSSL's allocations go through functions
 // of this package (CRYPTO_set_mem_functions), which is a matter of the whole process and
-// therefore nothing for a library. The counts do not depend on the C library's allocator
-// nor on the time, so that a test may assert them.
+// therefore nothing for a library: that is why this use of C, like internal/faketime's, is
+// apart from package openssl. The counts do not depend on the C library's allocator nor on
+// the time, so that a test may assert them.
 package opensslheap
 
 /*
